@@ -1,0 +1,1 @@
+"""Recipes, read by name: `rlhf run puns`."""

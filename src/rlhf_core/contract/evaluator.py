@@ -1,0 +1,55 @@
+"""Evaluators: numbers per completion, and their summary with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from .policy import Policy
+from .reward import Completion, RewardContext
+
+Need = Literal["policy", "reference", "baseline", "train_set"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalContext:
+    """What core lends an evaluator. A field is filled when the evaluator lists it in ``needs``.
+
+    Args:
+        policy: the evaluated run's policy; its ``"reference"`` role is the plain base model.
+        baseline: the other run's completions of the same prompts, in the same order.
+        train_texts: completions that the run was trained on.
+        lend: the loaders that rewards get too.
+    """
+
+    lend: RewardContext
+    policy: Policy | None = None
+    baseline: Sequence[Completion] | None = None
+    train_texts: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an evaluator found.
+
+    Args:
+        scores: per metric, one number per completion, in order; None where it is not defined for that completion.
+            Core adds means, prompt-clustered bootstrap intervals and paired differences to the baseline.
+        corpus: numbers that exist for the whole set only (distinct-n).
+        notes: lines a reader needs to understand the numbers.
+        rows: further columns per completion (a judge's reason), kept with the samples.
+        better: per metric, whether ``"higher"`` or ``"lower"`` is better; silent where neither.
+    """
+
+    scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    corpus: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    rows: Sequence[Mapping[str, object]] = ()
+    better: Mapping[str, Literal["higher", "lower"]] = field(default_factory=dict)
+
+
+class Evaluator(Protocol):
+    needs: Set[Need]
+
+    def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation: ...

@@ -1,0 +1,73 @@
+"""What a trainer, reward or evaluator sees of the model: roles on one trunk. Core has the one implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from .rows import Codec, Rollout, Row, Scored
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Parameter
+
+Output = Literal["logprobs", "values", "entropy", "last"]
+Params: TypeAlias = "Sequence[Parameter]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingSpec:
+    """How completions are drawn. The scorer takes the same ``temperature``, so that logprobs are of one distribution.
+
+    Args:
+        max_new_tokens: length limit, EOS included.
+        temperature: divides the logits; 0 takes the likeliest token.
+        top_k, top_p: truncate the distribution before drawing; None leaves it whole. Rollouts that are trained on
+            are never truncated (their logprobs would be of another distribution than the loss's).
+        n: completions per prompt.
+    """
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    n: int = 1
+
+
+class Policy(Protocol):
+    """One trunk (transformer), several roles. A role is an adapter, the bare trunk, or a frozen copy of it.
+
+    ``"policy"`` is trained; ``"reference"`` is the stage's starting policy, always frozen; ``"value"`` and
+    ``"reward"`` exist once added. Every method runs in the precision and on the device of the trunk.
+    """
+
+    codec: Codec
+    context_length: int
+    device: torch.device
+
+    def train_role(self, role: str) -> Params:
+        """Make a role trainable and return its parameters: its adapter under LoRA, the trunk under full fine-tuning.
+
+        ``"policy"`` exists from the start. Any other role (``"value"``, ``"reward"``) is created as a fresh copy of
+        the starting policy: an adapter of its own, or a network of its own under full fine-tuning.
+        """
+
+    def add_head(self, name: str, *, outputs: int = 1) -> Params:
+        """A linear head on the last hidden state, zero-initialised, trained; returns its parameters."""
+
+    def score(
+        self, rows: Sequence[Row], role: str = "policy", *, want: Set[Output] = frozenset({"logprobs"}),
+        head: str = "value", temperature: float = 1.0,
+    ) -> Scored:
+        """One forward pass over all completions of ``rows``. Builds a graph unless grad is off.
+
+        ``values`` and ``last`` come from ``head``. Dropout acts only inside a graph and only if the trainer allows it.
+        """
+
+    def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
+        """``spec.n`` completions per row. The draw depends on (seed, record_id, sample index) alone, not on batching."""
+
+    def exact_kl(self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference") -> Tensor:
+        """KL(role ‖ other) over the whole vocabulary at each completion position, nats, ``[K, C]``, zero where masked."""
