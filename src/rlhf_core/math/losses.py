@@ -1,0 +1,75 @@
+"""Losses, one function each, per item and undivided: the caller divides by the counts of the whole minibatch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from .masking import require_same_shape
+
+
+def dpo_loss(
+    chosen: Float[Tensor, " pairs"],
+    rejected: Float[Tensor, " pairs"],
+    ref_chosen: Float[Tensor, " pairs"],
+    ref_rejected: Float[Tensor, " pairs"],
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, " pairs"]:
+    """Direct Preference Optimization (Rafailov et al. 2023, eq. 7), with conservative smoothing (Mitchell 2023, eq. 3).
+
+    Args:    sequence logprobs (nats); beta: inverse temperature of the implicit reward;
+             label_smoothing: assumed probability, in [0, 0.5), that a label is flipped.
+    Returns: one loss per pair; ln 2 where policy and reference agree.
+    """
+    margin = beta * ((chosen - rejected) - (ref_chosen - ref_rejected))
+    return -F.logsigmoid(margin) * (1.0 - label_smoothing) - F.logsigmoid(-margin) * label_smoothing
+
+
+def bradley_terry_loss(
+    chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pairs"], margin: Float[Tensor, " pairs"] | float = 0.0
+) -> Float[Tensor, " pairs"]:
+    """−log σ(r_chosen − r_rejected − margin): Bradley–Terry, with the margin of Touvron et al. 2023 (Llama 2, eq. 2)."""
+    return -F.logsigmoid(chosen - rejected - margin)
+
+
+def centering_loss(chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
+    """(r_chosen + r_rejected)²: keeps the mean reward, which preferences leave free, at zero (Eisenstein et al. 2023)."""
+    return (chosen + rejected).square()
+
+
+def classification_loss(
+    logits: Float[Tensor, " texts"], positive: Float[Tensor, " texts"]
+) -> Float[Tensor, " texts"]:
+    """Binary cross-entropy of the logit log p(positive)/p(negative) against labels in {0, 1}."""
+    return F.binary_cross_entropy_with_logits(logits, positive, reduction="none")
+
+
+def clipped_policy_loss(
+    logprobs: Float[Tensor, "*tokens"],
+    old_logprobs: Float[Tensor, "*tokens"],
+    advantages: Float[Tensor, "*tokens"],
+    *,
+    clip_range: float,
+) -> Float[Tensor, "*tokens"]:
+    """Clipped surrogate objective, negated (Schulman et al. 2017, eq. 7)."""
+    require_same_shape("logprobs", logprobs, "old_logprobs", old_logprobs)
+    ratio = (logprobs - old_logprobs).exp()
+    return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range))
+
+
+def clipped_value_loss(
+    values: Float[Tensor, "*tokens"],
+    old_values: Float[Tensor, "*tokens"],
+    returns: Float[Tensor, "*tokens"],
+    *,
+    clip_range: float,
+) -> Float[Tensor, "*tokens"]:
+    """½ max((v − R)², (clip(v, v_old ± ε) − R)²) (the value clipping of the PPO reference code; Engstrom et al. 2020, sec. 2)."""
+    require_same_shape("values", values, "returns", returns)
+    clipped = old_values + (values - old_values).clamp(-clip_range, clip_range)
+    return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
+
