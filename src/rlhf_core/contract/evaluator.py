@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -14,7 +14,8 @@ Need = Literal["policy", "reference", "baseline", "train_set"]
 
 @dataclass(frozen=True, kw_only=True)
 class EvalContext:
-    """What core lends an evaluator. A field is filled when the evaluator lists it in ``needs``.
+    """What core lends an evaluator. A field is filled when the evaluator lists it in ``needs``, or the evaluation stops
+    and says what is missing; ``train_texts`` alone stays None where the run's training set is not at hand.
 
     Args:
         policy: the evaluated run's policy; its ``"reference"`` role is the plain base model.
@@ -40,6 +41,9 @@ class Evaluation:
         notes: lines a reader needs to understand the numbers.
         rows: further columns per completion (a judge's reason), kept with the samples.
         better: per metric, whether ``"higher"`` or ``"lower"`` is better; silent where neither.
+        neutral: per metric that already compares with the baseline, the value at which neither side is better
+            (0.5 for a win rate).
+        recompute: ``corpus`` over some of the completions only, by index; with it core states intervals for ``corpus``.
     """
 
     scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
@@ -47,6 +51,8 @@ class Evaluation:
     notes: Sequence[str] = ()
     rows: Sequence[Mapping[str, object]] = ()
     better: Mapping[str, Literal["higher", "lower"]] = field(default_factory=dict)
+    neutral: Mapping[str, float] = field(default_factory=dict)
+    recompute: Callable[[Sequence[int]], Mapping[str, float]] | None = None
 
 
 class Evaluator(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from .policy import Policy
-from .records import JSON
+from .records import JSON, Prompt
 from .rows import Tokens
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Completion:
         record: every column of the record the prompt came from.
         tokens: as sampled by the policy; None for text from elsewhere. Another model's tokens may differ.
         finished: whether it ended by itself (EOS) rather than at the length limit.
+        turns: the prompt as its record holds it, where it is a chat: for models with a template of their own.
     """
 
     prompt: str
@@ -32,6 +33,12 @@ class Completion:
     record: Mapping[str, JSON] = field(default_factory=dict)
     tokens: Tokens | None = None
     finished: bool = True
+    turns: Prompt | None = None
+
+    @property
+    def conversation(self) -> Prompt:
+        """What a codec is to encode: the chat's turns, or the plain prompt."""
+        return self.prompt if self.turns is None else self.turns
 
 
 @dataclass(frozen=True)
