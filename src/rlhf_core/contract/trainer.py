@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 State: TypeAlias = Mapping[str, Any]
+AnyRow: TypeAlias = Row
+"""``Row`` under a name that the class attribute ``Trainer.Row`` does not hide."""
 
 
 class Next(enum.Enum):
@@ -77,8 +79,8 @@ class Trainer(Protocol[RowT]):
         best: validation metric and direction that pick the best checkpoint, such as ``("loss", "min")``; None keeps the last.
     """
 
-    Record: ClassVar[type[Record]]
-    Row: ClassVar[type[Row]]
+    Record: type[Record]
+    Row: type[AnyRow]
     dropout_ok: ClassVar[bool]
     generates: ClassVar[bool]
     best: tuple[str, str] | None
@@ -88,7 +90,7 @@ class Trainer(Protocol[RowT]):
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         """Add roles and heads; return the trained parameters by group name (each group may have its learning rate)."""
 
-    def collect(self, rows: Sequence[Row], *, seed: int) -> Sequence[RowT]:
+    def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[RowT]:
         """One batch, made ready. No gradient is recorded and no state of the trainer changes.
 
         Offline: look up reference logprobs. Online: roll out, score, estimate advantages. ``seed`` is the same on all ranks.
@@ -99,7 +101,7 @@ class Trainer(Protocol[RowT]):
 
     def loss(self, rows: Sequence[RowT], totals: Totals) -> Loss: ...
 
-    def validate(self, rows: Sequence[Row], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
+    def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """Metrics on held-out rows, divided by ``totals``; ``loss`` among them where it means something."""
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
@@ -133,7 +135,7 @@ class BaseTrainer(Generic[RowT]):
     def loss(self, rows: Sequence[RowT], totals: Totals) -> Loss:
         raise NotImplementedError(f"{type(self).__name__} must define loss(rows, totals)")
 
-    def validate(self, rows: Sequence[Row], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
+    def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         loss = self.loss(self.collect(rows, seed=seed), totals)
         return {"loss": loss.total, **loss.metrics}
 
