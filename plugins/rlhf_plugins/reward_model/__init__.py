@@ -1,0 +1,25 @@
+"""Reward models: training one, and using one as a reward source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rlhf_core.contract.components import Component, hookimpl
+
+
+@hookimpl
+def rlhf_components() -> Iterator[Component]:
+    yield Component(
+        kind="trainer",
+        name="reward",
+        summary="A reward model from pairs (Bradley-Terry) or from labelled texts (two classes)",
+        target="rlhf_plugins.reward_model.trainer:RewardModel",
+        options="rlhf_plugins.reward_model.options:RewardModelOptions",
+    )
+    yield Component(
+        kind="reward",
+        name="reward-model",
+        summary="The score of a trained reward model, with the model's own tokenizer and template",
+        target="rlhf_plugins.reward_model.source:RewardModelScore",
+        options="rlhf_plugins.reward_model.options:RewardModelScoreOptions",
+    )

@@ -58,8 +58,13 @@ class Policy(Protocol):
         """A linear head on the last hidden state, zero-initialised, trained; returns its parameters."""
 
     def score(
-        self, rows: Sequence[Row], role: str = "policy", *, want: Set[Output] = frozenset({"logprobs"}),
-        head: str = "value", temperature: float = 1.0,
+        self,
+        rows: Sequence[Row],
+        role: str = "policy",
+        *,
+        want: Set[Output] = frozenset({"logprobs"}),
+        head: str = "value",
+        temperature: float = 1.0,
     ) -> Scored:
         """One forward pass over all completions of ``rows``. Builds a graph unless grad is off.
 

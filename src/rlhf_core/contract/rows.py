@@ -90,12 +90,11 @@ class Loss:
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
 class Scored:
     """What one forward pass says of K completions, right-padded to the longest (C tokens).
 
     Completions are in row order, each row's in its own order. ``mask`` is the only mask there is: True at a real
-    completion token, its EOS included. Padding positions hold zeros.
+    completion token, its EOS included. Padding positions hold zeros. Reading an output that was not asked for raises.
 
     Args:
         mask: bool ``[K, C]``.
@@ -105,11 +104,39 @@ class Scored:
         last: ``[K]`` (``[K, n]`` for a head of n outputs), the head's output at the completion's last real token.
     """
 
-    mask: Tensor
-    logprobs: Tensor | None = None
-    values: Tensor | None = None
-    entropy: Tensor | None = None
-    last: Tensor | None = None
+    def __init__(
+        self,
+        mask: Tensor,
+        *,
+        logprobs: Tensor | None = None,
+        values: Tensor | None = None,
+        entropy: Tensor | None = None,
+        last: Tensor | None = None,
+    ) -> None:
+        self.mask = mask
+        self._outputs = {"logprobs": logprobs, "values": values, "entropy": entropy, "last": last}
+
+    def _output(self, name: str) -> Tensor:
+        output = self._outputs[name]
+        if output is None:
+            raise ValueError(f"{name!r} was not computed: add it to want= of score()")
+        return output
+
+    @property
+    def logprobs(self) -> Tensor:
+        return self._output("logprobs")
+
+    @property
+    def values(self) -> Tensor:
+        return self._output("values")
+
+    @property
+    def entropy(self) -> Tensor:
+        return self._output("entropy")
+
+    @property
+    def last(self) -> Tensor:
+        return self._output("last")
 
 
 class Codec(Protocol):

@@ -41,9 +41,7 @@ def centering_loss(chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pa
     return (chosen + rejected).square()
 
 
-def classification_loss(
-    logits: Float[Tensor, " texts"], positive: Float[Tensor, " texts"]
-) -> Float[Tensor, " texts"]:
+def classification_loss(logits: Float[Tensor, " texts"], positive: Float[Tensor, " texts"]) -> Float[Tensor, " texts"]:
     """Binary cross-entropy of the logit log p(positive)/p(negative) against labels in {0, 1}."""
     return F.binary_cross_entropy_with_logits(logits, positive, reduction="none")
 
@@ -72,4 +70,3 @@ def clipped_value_loss(
     require_same_shape("values", values, "returns", returns)
     clipped = old_values + (values - old_values).clamp(-clip_range, clip_range)
     return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())
-

@@ -1,0 +1,104 @@
+"""Direct Preference Optimization (Rafailov et al. 2023, eq. 7), with conservative label smoothing (Mitchell 2023).
+
+The implicit reward is r(y) = beta · (log pi(y|x) − log pi_ref(y|x)), the loss −log sigma(r(chosen) − r(rejected)).
+The loss is not bounded below: it falls as the gap grows, also when both likelihoods sink. ``chosen_logprob_change``
+shows which of the two happens. Left out: other losses on the same pairs (IPO, hinge …) are trainers of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlhf_core.contract.policy import Params
+from rlhf_core.contract.records import Preference
+from rlhf_core.contract.rows import Loss, PairRow, Totals
+from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, State, TrainContext
+from rlhf_core.math.logprobs import sequence_logprobs
+from rlhf_core.math.losses import dpo_loss
+
+from .options import DPOOptions
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReferencedPair(PairRow):
+    """``ref_logprobs``: float32 ``[2]``, sequence logprobs of (chosen, rejected) under the reference."""
+
+    ref_logprobs: Tensor
+
+
+class DPO(BaseTrainer[ReferencedPair]):
+    Record = Preference
+    Row = ReferencedPair
+    dropout_ok = False
+
+    def __init__(self, options: DPOOptions) -> None:
+        self.options = options
+        # The reference never moves, so each pair's reference logprobs are worked out once per run: they are
+        # kept with the checkpoint, because another batch would round them differently.
+        self.reference: dict[str, Tensor] = {}
+
+    def prepare(self, context: TrainContext) -> Mapping[str, Params]:
+        self.policy = context.policy
+        return {"policy": self.policy.train_role("policy")}
+
+    def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[ReferencedPair]:
+        new = [row for row in rows if row.record_id not in self.reference]
+        if new:
+            logprobs = self._pair_logprobs(new, "reference")
+            self.reference.update(zip((row.record_id for row in new), logprobs.float().cpu(), strict=True))
+        return [
+            ReferencedPair(
+                record_id=row.record_id,
+                prompt=row.prompt,
+                completions=row.completions,
+                ref_logprobs=self.reference[row.record_id],
+            )
+            for row in rows
+        ]
+
+    def loss(self, rows: Sequence[ReferencedPair], totals: Totals) -> Loss:
+        chosen, rejected = self._pair_logprobs(rows, "policy").unbind(1)
+        ref_chosen, ref_rejected = torch.stack([row.ref_logprobs for row in rows]).to(chosen).unbind(1)
+        losses = dpo_loss(
+            chosen, rejected, ref_chosen, ref_rejected,
+            beta=self.options.beta, label_smoothing=self.options.label_smoothing,
+        )  # fmt: skip
+        with torch.no_grad():
+            chosen_reward = self.options.beta * (chosen - ref_chosen)
+            rejected_reward = self.options.beta * (rejected - ref_rejected)
+            metrics = {
+                "accuracy": (chosen_reward > rejected_reward).float(),
+                "reward_margin": chosen_reward - rejected_reward,
+                "chosen_reward": chosen_reward,
+                "rejected_reward": rejected_reward,
+                "chosen_logprob_change": chosen - ref_chosen,
+                "rejected_logprob_change": rejected - ref_rejected,
+            }
+        return Loss(losses.sum() / totals.rows, {name: value.sum() / totals.rows for name, value in metrics.items()})
+
+    def checks(self) -> Sequence[Check]:
+        return [
+            Check(
+                metric="loss",
+                expected=math.log(2),
+                tolerance=1e-3,
+                meaning="DPO starts at ln 2 because policy and reference are the same model; they are not here: the "
+                "reference is another model, or dropout is on",
+            )
+        ]
+
+    def state_dict(self) -> State:
+        return {"reference": dict(self.reference)}
+
+    def load_state_dict(self, state: State) -> None:
+        self.reference = dict(state["reference"])
+
+    def _pair_logprobs(self, rows: Sequence[AnyRow], role: str) -> Tensor:
+        """``[pairs, 2]`` sequence logprobs of (chosen, rejected)."""
+        scored = self.policy.score(rows, role)
+        return sequence_logprobs(scored.logprobs, scored.mask).view(-1, 2)

@@ -1,0 +1,71 @@
+"""Options of PPO."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from rlhf_core.contract.options import Options
+
+
+class PPOOptions(Options):
+    inner_epochs: int = Field(default=4, ge=1)
+    """Passes over each batch of rollouts. One pass in one minibatch would leave the ratio at 1 and clipping idle."""
+
+    minibatches: int = Field(default=4, ge=1)
+    """Optimizer steps per pass."""
+
+    clip_range: float = Field(default=0.2, gt=0, lt=1)
+    """The ratio pi/pi_old is clipped to 1 ± this."""
+
+    value_clip_range: float = Field(default=0.2, gt=0)
+    """New values are clipped to old values ± this in the value loss (reward units)."""
+
+    value_coef: float = Field(default=0.1, ge=0)
+    """Weight of the value loss."""
+
+    entropy_coef: float = Field(default=0.0, ge=0)
+    """Weight of the entropy bonus."""
+
+    gamma: float = Field(default=1.0, ge=0, le=1)
+    """Discount per token."""
+
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    """Decay of generalized advantage estimation."""
+
+    kl_coef: float = Field(default=0.05, ge=0)
+    """Weight of the per-token KL to the reference in the reward; the start value under adaptive control."""
+
+    kl_estimator: Literal["k1", "k3"] = "k1"
+    """Estimator of the KL that is *subtracted from the reward*. Both k1 and k3 are always reported."""
+
+    kl_target: float | None = Field(default=None, gt=0)
+    """KL per completion (nats) to hold by adapting ``kl_coef``; none keeps the coefficient fixed."""
+
+    kl_horizon: int = Field(default=10_000, ge=1)
+    """Completions over which the adaptive coefficient answers an error."""
+
+    step_kl_limit: float | None = Field(default=None, gt=0)
+    """Drop the rest of a batch once the policy has moved this far (k3 per token, nats) from its rollouts."""
+
+    value_model: Literal["shared", "separate"] = "shared"
+    """``shared``: a head on the policy's own hidden states. ``separate``: an adapter (or network) of its own."""
+
+    missing_eos_penalty: float = Field(default=0.0, ge=0)
+    """Subtracted from the score of a completion that was cut at the length limit (reward units)."""
+
+    score_normalisation: Literal["none", "scale", "center-and-scale"] = "none"
+    """Divide scores by their running standard deviation, and subtract their running mean where asked for."""
+
+    score_clip: float | None = Field(default=None, gt=0)
+    """Clip normalised scores to ± this."""
+
+    @model_validator(mode="after")
+    def _clipping_must_act(self) -> PPOOptions:
+        if self.inner_epochs * self.minibatches == 1:
+            raise ValueError(
+                "inner_epochs = 1 with minibatches = 1 makes one update per rollout: the ratio stays 1 and clipping never "
+                "acts; set one of them to 2 or more"
+            )
+        return self

@@ -1,0 +1,54 @@
+"""A trained reward model as a reward source: text in, the head's number at the last real token out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+
+from rlhf_core.contract.reward import Completion, Reward, RewardContext
+from rlhf_core.contract.rows import Row
+
+from .options import RewardModelScoreOptions
+
+
+class RewardModelScore(Reward):
+    def __init__(self, options: RewardModelScoreOptions) -> None:
+        self.options = options
+
+    def prepare(self, context: RewardContext) -> None:
+        self.policy = context.open_policy(self.options.run)
+
+    def score(self, completions: Sequence[Completion]) -> list[float]:
+        # Text and not tokens: the reward model may have another tokenizer than the policy.
+        rows = [
+            self.policy.codec.encode_completion(completion.prompt, completion.text, finished=completion.finished)
+            for completion in completions
+        ]
+        scores: list[float] = []
+        with torch.no_grad():
+            for batch in self._batches(rows):
+                logits = self.policy.score(batch, "reward", want={"last"}, head="reward").last.float()
+                scores += self._output(logits).tolist()
+        return scores
+
+    def _output(self, logits: torch.Tensor) -> torch.Tensor:
+        match self.options.output:
+            case "logprob":
+                return F.logsigmoid(logits)
+            case "probability":
+                return logits.sigmoid()
+        return logits
+
+    def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        batch: list[Row] = []
+        cost = 0
+        for row in rows:
+            if batch and cost + row.cost > self.options.batch_tokens:
+                yield batch
+                batch, cost = [], 0
+            batch.append(row)
+            cost += row.cost
+        if batch:
+            yield batch
