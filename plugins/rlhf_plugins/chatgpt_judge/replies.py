@@ -1,0 +1,89 @@
+"""The shapes of a reply, and the check of the whole of it: a verdict is never read out of a longer text."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Score = Literal[1, 2, 3, 4, 5]
+
+_FENCED = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
+
+
+class Unusable(ValueError):
+    """The reply is not the one JSON object that was asked for. The message says why, without quoting the reply."""
+
+
+class ReplyModel(BaseModel):
+    """``schema_name`` names the shape to the server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    schema_name: ClassVar[str]
+
+    reason: str
+
+
+class GradeReply(ReplyModel):
+    schema_name: ClassVar[str] = "grade"
+
+    answers_prompt: Score
+    two_senses: Score
+    coherent: Score
+    funny: Score
+
+    @property
+    def criteria(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self if name != "reason"}
+
+
+class CompareReply(ReplyModel):
+    schema_name: ClassVar[str] = "comparison"
+
+    winner: Literal["A", "B", "tie"]
+
+
+R = TypeVar("R", bound=ReplyModel)
+
+
+def parse(text: str, shape: type[R]) -> R:
+    """The reply, if all of ``text`` is one object of that shape; a Markdown fence round the whole of it is no fault.
+
+    Raises: Unusable.
+    """
+    stripped = text.strip()
+    fenced = _FENCED.match(stripped)
+    try:
+        found = json.loads(fenced.group(1) if fenced else stripped, object_pairs_hook=_without_duplicates)
+    except json.JSONDecodeError as error:
+        raise Unusable("it is not one JSON object" if stripped else "it is empty") from error
+    except RecursionError as error:
+        raise Unusable("it is nested too deeply") from error
+    try:
+        return shape.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the object"
+        known = {"the object", *shape.model_fields}
+        # The place may be a key that the reply made up: only our own names are repeated.
+        raise Unusable(f"{where if where in known else 'an unknown key'}: {first['msg']}") from error
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two verdicts under one key are no verdict; ``json`` alone would take the last."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Unusable("a key stands twice")
+    return found
+
+
+def json_schema(shape: type[ReplyModel]) -> dict[str, Any]:
+    """As strict servers want it: every key required, none beside them, no titles."""
+    schema = shape.model_json_schema()
+    properties = {
+        name: {key: value for key, value in field.items() if key != "title"}
+        for name, field in schema["properties"].items()
+    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

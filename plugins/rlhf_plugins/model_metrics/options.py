@@ -1,0 +1,26 @@
+"""Options of the evaluators that need a model."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rlhf_core.contract.options import Options
+
+
+class _BatchOptions(Options):
+    batch_tokens: int = Field(4096, gt=0)
+    """Tokens per forward pass; less where memory is short."""
+
+
+class PerplexityOptions(_BatchOptions):
+    model: str | None = None
+    """Run or model folder to measure with; without it the base model of the evaluated run."""
+
+
+class KLOptions(_BatchOptions):
+    pass
+
+
+class RewardModelScoreOptions(_BatchOptions):
+    run: str
+    """Run folder of a reward model (`rlhf train --algo reward`)."""

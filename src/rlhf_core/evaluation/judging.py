@@ -1,0 +1,168 @@
+"""A judge as an evaluator: compared with a baseline in both orders, or grading on its own.
+
+A reply that is not valid never counts: not as a loss, not as a 0. It is counted beside the result, by its outcome.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from typing import Final, get_args
+
+from ..contract.errors import RLHFError
+from ..contract.evaluator import EvalContext, Evaluation, Evaluator, Need
+from ..contract.judge import Grade, Judge, Outcome, Pair, Verdict
+from ..contract.reward import Completion
+
+_HIGHER: Final = "higher"
+FAULTS: Final = tuple(outcome for outcome in get_args(Outcome) if outcome != "valid")
+
+
+def judge_evaluator(judge: Judge, *, baseline: bool) -> Evaluator:
+    """What the judge can do here: compare where there is a baseline, else grade.
+
+    Raises: RLHFError naming what the judge can and what would make use of it.
+    """
+    if baseline and "compare" in judge.can:
+        return PairwiseEvaluator(judge)
+    if "grade" in judge.can:
+        return GradingEvaluator(judge)
+    can = ", ".join(sorted(judge.can)) or "nothing"
+    raise RLHFError(
+        f"this judge can {can}, and there is no baseline to compare with: "
+        "name one (--baseline RUN|base), or use a judge that can grade"
+    )
+
+
+class PairwiseEvaluator:
+    """Each completion against the baseline's, in both orders (Zheng et al. 2023, sec. 3.4).
+
+    A win only when both orders say so; orders that disagree make a tie. The win rate is (W + ½T)/N.
+    """
+
+    needs: Set[Need] = frozenset({"baseline"})
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+
+    def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation:
+        baseline = context.baseline or ()
+        straight = [Pair(first=own, second=other) for own, other in zip(completions, baseline, strict=True)]
+        swapped = [Pair(first=pair.second, second=pair.first) for pair in straight]
+        verdicts = self.judge.compare([*straight, *swapped])
+        _require_answers(len(verdicts), 2 * len(straight), "compare")
+        both = list(zip(verdicts[: len(straight)], verdicts[len(straight) :], strict=True))
+        outcomes = [_outcome(*pair) for pair in both]
+        wins = Counter(outcomes)
+        return Evaluation(
+            scores={
+                "win-rate": outcomes,
+                "swap-consistency": [_consistent(*pair) for pair in both],
+                "first-rate": [_first_rate(pair) for pair in both],
+            },
+            corpus={"wins": wins[1.0], "ties": wins[0.5], "losses": wins[0.0], **_faults(verdicts)},
+            notes=_notes(verdicts, "a comparison"),
+            rows=[_comparison_row(other, *pair) for other, pair in zip(baseline, both, strict=True)],
+            better={"win-rate": "higher", "swap-consistency": "higher"},
+            neutral={"win-rate": 0.5, "first-rate": 0.5},
+        )
+
+
+class GradingEvaluator:
+    """Each completion on its own: the mean of each criterion and of their mean, ``score``."""
+
+    needs: Set[Need] = frozenset()
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+
+    def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation:
+        grades = self.judge.grade(completions)
+        _require_answers(len(grades), len(completions), "grade")
+        criteria = list(dict.fromkeys(name for grade in grades for name in grade.criteria))
+        scores: dict[str, list[float | None]] = {"score": [_valid_score(grade) for grade in grades]}
+        for name in criteria:
+            scores[name] = [grade.criteria.get(name) if grade.outcome == "valid" else None for grade in grades]
+        return Evaluation(
+            scores=scores,
+            corpus=_faults(grades),
+            notes=_notes(grades, "a completion"),
+            rows=[{"outcome": grade.outcome, "reason": grade.reason} for grade in grades],
+            better=dict.fromkeys(scores, _HIGHER),
+        )
+
+
+def _outcome(straight: Verdict, swapped: Verdict) -> float | None:
+    """1 for a win, ½ for a tie, 0 for a loss, None unless both replies are valid."""
+    if not _valid(straight) or not _valid(swapped):
+        return None
+    if straight.winner == "first" and swapped.winner == "second":
+        return 1.0
+    if straight.winner == "second" and swapped.winner == "first":
+        return 0.0
+    return 0.5
+
+
+_MIRROR = {"first": "second", "second": "first", "tie": "tie"}
+
+
+def _consistent(straight: Verdict, swapped: Verdict) -> float | None:
+    """1 when the swapped order names the same completion (or a tie again), 0 when it does not."""
+    if straight.winner is None or not _valid(straight) or not _valid(swapped):
+        return None
+    return float(_MIRROR[straight.winner] == swapped.winner)
+
+
+def _first_rate(verdicts: Sequence[Verdict]) -> float | None:
+    """How often the completion shown first won, among replies that named a winner: 0.5 without position bias."""
+    decided = [verdict.winner for verdict in verdicts if _valid(verdict) and verdict.winner != "tie"]
+    return sum(winner == "first" for winner in decided) / len(decided) if decided else None
+
+
+def _valid(verdict: Verdict) -> bool:
+    return verdict.outcome == "valid" and verdict.winner is not None
+
+
+def _valid_score(grade: Grade) -> float | None:
+    return grade.score if grade.outcome == "valid" else None
+
+
+def _faults(replies: Sequence[Verdict | Grade]) -> dict[str, float]:
+    """The number of replies of each outcome but the valid one."""
+    counts = Counter(reply.outcome for reply in replies)
+    return {fault: float(counts[fault]) for fault in FAULTS}
+
+
+def _notes(replies: Sequence[Verdict | Grade], what: str) -> list[str]:
+    usage: dict[str, float] = {}
+    for reply in replies:
+        for name, amount in reply.usage.items():
+            usage[name] = usage.get(name, 0.0) + amount
+    notes = [", ".join(f"{amount:.10g} {name.replace('_', ' ')}" for name, amount in usage.items())] if usage else []
+    missing = sum(reply.outcome != "valid" for reply in replies)
+    if missing:
+        notes.append(
+            f"{missing} of {len(replies)} replies were not valid; {what} without a valid verdict counts nowhere, "
+            "neither as a loss nor as a 0"
+        )
+    return notes
+
+
+def _comparison_row(other: Completion, straight: Verdict, swapped: Verdict) -> Mapping[str, object]:
+    """Both replies, in the terms of the run: who was named, not in which place it stood."""
+    names = {"first": "run", "second": "baseline", "tie": "tie", None: None}
+    swapped_names = {"first": "baseline", "second": "run", "tie": "tie", None: None}
+    return {
+        "baseline": other.text,
+        "run-first": names[straight.winner],
+        "baseline-first": swapped_names[swapped.winner],
+        "run-first-outcome": straight.outcome,
+        "baseline-first-outcome": swapped.outcome,
+        "run-first-reason": straight.reason,
+        "baseline-first-reason": swapped.reason,
+    }
+
+
+def _require_answers(found: int, expected: int, method: str) -> None:
+    if found != expected:
+        raise RLHFError(f"the judge's {method} gave {found} replies to {expected} questions; report this to its author")
