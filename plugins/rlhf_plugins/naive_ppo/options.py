@@ -65,7 +65,7 @@ class PPOOptions(Options):
     def _clipping_must_act(self) -> PPOOptions:
         if self.inner_epochs * self.minibatches == 1:
             raise ValueError(
-                "inner_epochs = 1 with minibatches = 1 makes one update per rollout: the ratio stays 1 and clipping never "
-                "acts; set one of them to 2 or more"
+                "inner_epochs = 1 with minibatches = 1 makes one update per rollout: the ratio stays 1 and clipping "
+                "never acts; set one of them to 2 or more"
             )
         return self

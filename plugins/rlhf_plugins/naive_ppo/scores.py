@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -37,7 +38,7 @@ class ScoreNormaliser:
 
     @property
     def std(self) -> float:
-        return max(self.square - self.mean**2, 0.0) ** 0.5
+        return math.sqrt(max(self.square - self.mean**2, 0.0))
 
     def update(self, mean: float, square: float) -> None:
         """Take in a batch by the mean of its scores and of their squares; batches are of one size."""

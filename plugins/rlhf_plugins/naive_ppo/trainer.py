@@ -9,7 +9,7 @@ Left out: asynchronous rollouts, value-function pretraining, reward shaping per 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -127,19 +127,20 @@ class PPO(BaseTrainer[PPORow]):
         }
         for index, name in enumerate(filter(None, rows[0].part_names.split("\n"))):
             per_completion[f"score/{name}"] = torch.cat([row.part_scores[index] for row in rows])
-        explained = torch.tensor(sum(row.explained_variance for row in rows) / totals.rows)
         means = {name: values.sum() / totals.completions for name, values in per_completion.items()}
-        # Divided among ranks by rows, like everything else that is summed.
         return {
             **means,
-            "explained_variance": explained,
+            "completions": torch.tensor(float(len(scores))),
+            # Numbers of the whole batch: each rank adds its share of the rows.
+            "explained_variance": torch.tensor(sum(row.explained_variance for row in rows) / totals.rows),
             "kl_coef": torch.tensor(self.kl_coef * len(rows) / totals.rows),
         }
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """Score and KL of fresh samples on held-out prompts; PPO's own loss says nothing there."""
         collected = self.collect(rows, seed=seed)
-        metrics = self.batch_metrics(collected, totals)
+        completions = totals.rows * self.context.sampling.n
+        metrics = self.batch_metrics(collected, replace(totals, completions=completions))
         return {name: metrics[name] for name in metrics if name.startswith(("score", "kl_k", "length", "finished"))}
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
@@ -160,8 +161,9 @@ class PPO(BaseTrainer[PPORow]):
                 metric="ratio",
                 expected=1.0,
                 tolerance=1e-3,
-                meaning="before the first update the policy must give each sampled token the probability it was sampled "
-                "with; it does not: sampling and scoring see different masks, positions, temperatures or dropout",
+                meaning="before the first update the policy must give each sampled token the probability it was "
+                "sampled with; it does not: sampling and scoring see different masks, positions, temperatures or "
+                "dropout",
             )
         ]
 
@@ -174,7 +176,7 @@ class PPO(BaseTrainer[PPORow]):
 
     def _score(self, rows: Sequence[AnyRow], want: Set[Output], *, role: str = "policy") -> Scored:
         """One forward pass at the temperature that the rollouts were sampled at; a shared value head rides along."""
-        wanted = want | {"values"} if role == self.value_role else want
+        wanted: Set[Output] = {*want, "values"} if role == self.value_role else want
         return self.policy.score(rows, role, want=wanted, head="value", temperature=self.context.sampling.temperature)
 
     def _rewards(self, rollouts: Sequence[Rollout], scores: Scores, reference: Scored) -> Tensor:

@@ -11,7 +11,7 @@ from rlhf_core.contract.options import Options
 
 class RewardModelOptions(Options):
     learn: Literal["pairs", "classes"] = "pairs"
-    """``pairs``: chosen above rejected (Bradley-Terry). ``classes``: labelled texts; the reward is the log-odds of ``positive``."""
+    """``pairs``: chosen above rejected. ``classes``: labelled texts; the reward is the log-odds of ``positive``."""
 
     centering: float = Field(default=0.01, ge=0)
     """Weight of (chosen + rejected)², which keeps the mean reward at zero; pairs only."""

@@ -1,8 +1,8 @@
 """A reward model: one number for a completion, read off the last real token by a linear head.
 
-From pairs: −log sigma(r_chosen − r_rejected − margin) (Ouyang et al. 2022, eq. 1; the margin of Touvron et al. 2023, eq. 2),
-plus centring (Eisenstein et al. 2023), because pairs leave the mean free. From labelled texts: logistic regression, the
-reward being the log-odds of the positive class.
+From pairs: −log sigma(r_chosen − r_rejected − margin) (Ouyang et al. 2022, eq. 1; the margin of Touvron et al. 2023,
+eq. 2), plus centring (Eisenstein et al. 2023), because pairs leave the mean free. From labelled texts: logistic
+regression, the reward being the log-odds of the positive class.
 """
 
 from __future__ import annotations
