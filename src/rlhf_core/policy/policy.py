@@ -1,0 +1,179 @@
+"""The one implementation of :class:`rlhf_core.contract.policy.Policy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from rlhf_core.contract.backbone import Trunk
+from rlhf_core.contract.errors import RLHFError
+from rlhf_core.contract.identity import require_same_base
+from rlhf_core.contract.policy import Output, SamplingSpec
+from rlhf_core.contract.rows import Codec, Rollout, Row, Scored
+
+from . import decoding, saving
+from .full_roles import FullRoles
+from .heads import Heads
+from .lora_roles import LoraRoles
+from .packing import choose_layout, hidden_states, lay_out, use_fast_gelu
+from .roles import Roles
+from .vocabulary import kl_divergences, token_statistics
+
+LOGPROBS: Set[Output] = frozenset({"logprobs"})
+
+
+class TrunkPolicy:
+    """Roles on one trunk, scored without padding where the model allows it, and sampled with a cache.
+
+    Args:
+        trunk: from a backbone; it is taken over, not copied.
+        codec: text to tokens and back, of this trunk's tokenizer.
+        seed: of fresh adapters; the global random state is neither used nor changed.
+        roles: how the roles share the trunk; by default adapters when ``trunk.lora`` is set or an adapter is given,
+            else one network per role.
+
+    Attributes:
+        layout: ``"packed"``, or ``"padded"`` for models whose attention cannot be packed: slower, the same numbers.
+        allow_dropout: whether dropout acts in passes that build a graph.
+        context_length: tokens of prompt and completion together.
+
+    Raises:
+        RLHFError when the trunk's adapter was made for another base, or its model cannot be used.
+    """
+
+    def __init__(
+        self, trunk: Trunk, codec: Codec, *, device: torch.device, seed: int = 0, roles: Roles | None = None
+    ) -> None:
+        trunk.model.to(device).eval().requires_grad_(False)
+        use_fast_gelu(trunk.model)
+        self.layout = choose_layout(trunk.model)
+        self.codec = codec
+        self.device = device
+        self.tokenizer = trunk.tokenizer
+        self.base = dict(trunk.base)
+        self.context_length = context_length(trunk)
+        self.allow_dropout = False
+        self.roles: Roles = roles or start_roles(trunk, seed=seed)
+        self.heads = Heads(trunk.model.config.hidden_size, device)
+
+    def train_role(self, role: str) -> list[Parameter]:
+        """See the contract. Under full fine-tuning the first trained role takes the trunk itself, others get a copy."""
+        return self.roles.train(role)
+
+    def add_head(self, name: str, *, outputs: int = 1) -> list[Parameter]:
+        return self.heads.add(name, outputs)
+
+    def score(
+        self, rows: Sequence[Row], role: str = "policy", *, want: Set[Output] = LOGPROBS,
+        head: str = "value", temperature: float = 1.0,
+    ) -> Scored:  # fmt: skip
+        """See the contract. Raises RLHFError naming a row that exceeds the context."""
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature}: logprobs need a temperature above 0")
+        layout = lay_out(self._checked(rows), self.layout, self.device)
+        values: Tensor | None = None
+        last: Tensor | None = None
+        statistics: tuple[Tensor, ...] = ()
+        with self.roles.acting(role) as model:
+            model.train(self.allow_dropout and torch.is_grad_enabled())
+            hidden = hidden_states(model, layout)
+            states = hidden[layout.sources]
+            if "values" in want:
+                values = layout.to_grid(self.heads.apply_to(states, head))
+            if "last" in want:
+                last = self.heads.apply_to(hidden[layout.last], head)
+            if want & {"logprobs", "entropy"}:
+                statistics = token_statistics(
+                    model, states, layout.targets, temperature=temperature, with_entropy="entropy" in want
+                )
+        return Scored(
+            mask=layout.mask,
+            logprobs=layout.to_grid(statistics[0]) if "logprobs" in want else None,
+            entropy=layout.to_grid(statistics[1]) if "entropy" in want else None,
+            values=values,
+            last=last,
+        )
+
+    def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
+        """See the contract and :func:`rlhf_core.policy.decoding.sample`."""
+        if not rows:
+            return []
+        with torch.no_grad(), self.roles.sampling(role) as model:
+            model.eval()
+            return decoding.sample(model, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length)
+
+    @torch.no_grad()
+    def exact_kl(self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference") -> Tensor:
+        """See the contract. A measurement: no graph is built."""
+        layout = lay_out(self._checked(rows), self.layout, self.device)
+        with self.roles.acting(other) as model:
+            other_hidden = hidden_states(model.eval(), layout)[layout.sources]
+            other_model = model
+        with self.roles.acting(role) as model:
+            hidden = hidden_states(model.eval(), layout)[layout.sources]
+            # Roles of one trunk differ in hidden states alone: the output layer is never adapted.
+            return layout.to_grid(kl_divergences(model, hidden, other_model, other_hidden))
+
+    def trained(self) -> dict[str, Parameter]:
+        """Trained parameters of roles and heads, by names that are the same in every process."""
+        return dict(self.roles.trained()) | self.heads.trained()
+
+    def state(self) -> dict[str, Tensor]:
+        """Trained weights for a checkpoint: the live tensors, so clone what is to be kept while training goes on."""
+        return {name: parameter.detach() for name, parameter in self.trained().items()} | dict(self.roles.marks())
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put a checkpoint's weights in. Raises RLHFError when it is of other roles, heads or adapters."""
+        self.roles.before_loading(state)
+        marks = self.roles.marks()
+        parameters = self.trained()
+        unlike = (set(parameters) ^ (set(state) - set(marks))) | {
+            name for name, value in parameters.items() if name in state and state[name].shape != value.shape
+        }
+        if unlike:
+            raise RLHFError(f"the checkpoint is of another policy: {sorted(unlike)[0]} differs; start the stage anew")
+        for name, parameter in parameters.items():
+            parameter.copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Write what ``transformers`` and ``peft`` load, into a folder that is there; see :mod:`.saving`."""
+        saving.save(self, folder)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """``trained`` and ``total`` (all networks, adapters and heads in memory)."""
+        total = sum(parameter.numel() for network in self.roles.networks() for parameter in network.parameters())
+        heads = sum(parameter.numel() for parameter in self.heads.parameters())
+        return {"trained": sum(p.numel() for p in self.trained().values()), "total": total + heads}
+
+    def _checked(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows that have completions, none of them too long."""
+        for row in rows:
+            length = len(row.prompt) + max(map(len, row.completions), default=0)
+            if length > self.context_length:
+                raise RLHFError(
+                    f"{row.record_id}: {length} tokens, but the context is {self.context_length}; "
+                    "set data.max_prompt_tokens or data.max_completion_tokens"
+                )
+        scored = [row for row in rows if row.completions]
+        if not scored:
+            raise ValueError("score needs at least one completion")
+        return scored
+
+
+def start_roles(trunk: Trunk, *, seed: int, plain_reference: bool = False) -> Roles:
+    if trunk.lora is None and trunk.adapter is None:
+        return FullRoles(trunk)
+    if trunk.adapter is not None:
+        require_same_base(trunk.adapter, trunk.base)
+    return LoraRoles(trunk, seed=seed, plain_reference=plain_reference)
+
+
+def context_length(trunk: Trunk) -> int:
+    """Of the model's positions, or the tokenizer's limit where the model states none."""
+    stated = getattr(trunk.model.config, "max_position_embeddings", None)
+    return int(stated or min(trunk.tokenizer.model_max_length, 2**20))

@@ -1,0 +1,235 @@
+"""Scores of the packed and padded passes against plain single-row calls of the model."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from policy_parts import (
+    CPU, LORA, ROWS, VOCABULARY, WordCodec, naive_logits, naive_logprobs, open_model, shared_model, stir, tiny_gpt2,
+    tiny_policy, trunk_of,
+)  # fmt: skip
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from rlhf_core.contract.errors import RLHFError
+from rlhf_core.contract.rows import Row
+from rlhf_core.policy import vocabulary
+from rlhf_core.policy.layout import pack
+from rlhf_core.policy.packing import choose_layout, use_fast_gelu
+from rlhf_core.policy.policy import TrunkPolicy
+
+LENGTHS = [3, 5, 2, 2, 3, 2]
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_logprobs_equal_those_of_plain_calls(layout, temperature):
+    plain = tiny_gpt2()
+    policy = tiny_policy()
+    policy.layout = layout
+    scored = policy.score(ROWS, temperature=temperature)
+    expected = torch.cat([values for row in ROWS for values in naive_logprobs(plain, row, temperature)])
+    assert scored.mask.sum(1).tolist() == LENGTHS
+    assert torch.allclose(scored.logprobs[scored.mask], expected, atol=1e-5)
+    assert scored.logprobs[~scored.mask].eq(0).all()
+
+
+def test_packing_computes_a_prompt_once_and_adds_no_padding():
+    assert pack(ROWS, CPU).input_ids.shape == (1, sum(row.cost for row in ROWS)) == (1, 25)
+
+
+def test_scores_do_not_depend_on_the_rows_scored_beside():
+    policy = tiny_policy()
+    together = policy.score(ROWS).logprobs
+    for index, row in enumerate(ROWS):
+        alone = policy.score([row]).logprobs
+        first = sum(len(before.completions) for before in ROWS[:index])
+        assert torch.allclose(together[first : first + len(alone), : alone.shape[1]], alone, atol=1e-5)
+
+
+def test_rows_without_completions_are_passed_over():
+    policy = tiny_policy()
+    bare = Row(record_id="bare", prompt=(3, 4))
+    assert torch.equal(policy.score([bare, *ROWS]).logprobs, policy.score(ROWS).logprobs)
+
+
+@pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_gradients_equal_those_of_plain_calls(lora, layout):
+    policy = tiny_policy(lora)
+    policy.layout = layout
+    policy.train_role("policy")
+    stir(policy)
+    weights = torch.randn(sum(LENGTHS), generator=torch.Generator().manual_seed(1))
+    parameters = policy.trained()
+
+    scored = policy.score(ROWS, want={"logprobs", "entropy"}, temperature=0.7)
+    loss = (scored.logprobs[scored.mask] * weights).sum() + (scored.entropy[scored.mask] * weights.flip(0)).sum()
+    found = torch.autograd.grad(loss, list(parameters.values()))
+
+    with policy.roles.acting("policy") as model:
+        tables = [naive_logits(model, row.prompt, c) / 0.7 for row in ROWS for c in row.completions]
+        logprobs = torch.cat(tables).log_softmax(-1)
+        targets = torch.tensor([token for row in ROWS for c in row.completions for token in c])
+        entropies = -(logprobs.exp() * logprobs).sum(-1)
+        naive = (logprobs[torch.arange(len(targets)), targets] * weights).sum() + (entropies * weights.flip(0)).sum()
+        expected = torch.autograd.grad(naive, list(parameters.values()))
+    for name, ours, theirs in zip(parameters, found, expected, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4 * max(1.0, float(theirs.abs().max()))), name
+
+
+def test_tiles_change_nothing(monkeypatch):
+    policy = tiny_policy()
+    policy.train_role("policy")
+    stir(policy)
+
+    def run():
+        scored = policy.score(ROWS, want={"logprobs", "entropy"})
+        return scored, torch.autograd.grad(scored.logprobs.sum() + scored.entropy.sum(), list(policy.trained().values()))
+
+    whole, whole_gradient = run()
+    monkeypatch.setattr(vocabulary, "TILE_LOGITS", 3 * VOCABULARY)
+    tiled, tiled_gradient = run()
+    assert torch.allclose(whole.logprobs, tiled.logprobs, atol=1e-6)
+    assert torch.allclose(whole.entropy, tiled.entropy, atol=1e-6)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(whole_gradient, tiled_gradient, strict=True))
+
+
+def test_entropy_of_a_uniform_model_is_the_log_of_the_vocabulary():
+    model = tiny_gpt2()
+    torch.nn.init.zeros_(model.transformer.wte.weight)
+    scored = TrunkPolicy(trunk_of(model, None), WordCodec(), device=CPU).score(ROWS, want={"entropy", "logprobs"})
+    assert torch.allclose(scored.entropy[scored.mask], torch.tensor(math.log(VOCABULARY)))
+    assert torch.allclose(scored.logprobs[scored.mask], torch.tensor(-math.log(VOCABULARY)))
+
+
+def test_heads_read_the_predicting_position_and_the_last_token():
+    plain = tiny_gpt2()
+    policy = tiny_policy()
+    weight, bias = policy.add_head("value")
+    assert policy.score(ROWS, want={"values"}).values.eq(0).all(), "a new head is zero"
+    with torch.no_grad():
+        weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(3)))
+        bias.fill_(0.25)
+    scored = policy.score(ROWS, want={"values", "last"})
+    row = ROWS[0]
+    hidden = plain.transformer(torch.tensor([row.prompt + row.completions[1]])).last_hidden_state[0]
+    expected = hidden @ weight[0] + 0.25
+    assert torch.allclose(scored.values[1], expected[4:9], atol=1e-4)
+    assert torch.allclose(scored.last[1], expected[9], atol=1e-4)
+    assert scored.last.shape == (6,)
+    with pytest.raises(ValueError, match="logprobs"):
+        _ = scored.logprobs
+
+
+def test_a_head_of_two_outputs_gives_two_numbers_per_completion():
+    policy = tiny_policy()
+    policy.add_head("class", outputs=2)
+    assert policy.score(ROWS, want={"last"}, head="class").last.shape == (6, 2)
+
+
+def test_exact_kl_is_zero_at_the_start_and_the_sum_over_the_vocabulary_later():
+    policy = tiny_policy()
+    policy.train_role("policy")
+    assert policy.exact_kl(ROWS).abs().max() < 1e-5
+    stir(policy)
+    kl = policy.exact_kl(ROWS)
+    row = ROWS[0]
+    with policy.roles.acting("policy") as model, torch.no_grad():
+        mine = naive_logits(model, row.prompt, row.completions[0]).log_softmax(-1)
+    base = naive_logits(tiny_gpt2(), row.prompt, row.completions[0]).log_softmax(-1)
+    assert torch.allclose(kl[0, :3], (mine.exp() * (mine - base)).sum(-1), atol=1e-4)
+    mask = policy.score(ROWS).mask
+    assert kl[mask].min() > 0
+    assert kl[~mask].eq(0).all()
+
+
+def test_dropout_acts_inside_a_graph_and_only_when_allowed():
+    policy = tiny_policy()
+    policy.train_role("policy")
+    still = policy.score(ROWS).logprobs.detach()
+    assert torch.equal(policy.score(ROWS).logprobs, still)
+    policy.allow_dropout = True
+    assert not torch.allclose(policy.score(ROWS).logprobs, still, atol=1e-2)
+    with torch.no_grad():
+        assert torch.equal(policy.score(ROWS).logprobs, still)
+
+
+def test_a_row_beyond_the_context_is_named():
+    row = Row(record_id="pairs.jsonl:7", prompt=tuple(range(30)), completions=((1, 2, 3),))
+    with pytest.raises(RLHFError, match=r"pairs\.jsonl:7: 33 tokens, but the context is 32"):
+        tiny_policy().score([row])
+
+
+def test_logprobs_at_temperature_zero_are_refused():
+    with pytest.raises(ValueError, match="temperature"):
+        tiny_policy().score(ROWS, temperature=0.0)
+
+
+def test_the_fast_gelu_is_the_same_function():
+    model = tiny_gpt2()
+    ids = torch.arange(20)[None]
+    before = model(ids).logits
+    use_fast_gelu(model)
+    assert type(model.transformer.h[0].mlp.act) is torch.nn.GELU
+    assert torch.allclose(model(ids).logits, before, atol=1e-4)
+
+
+SMALL = {
+    "vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "intermediate_size": 48, "max_position_embeddings": 32, "initializer_range": 0.2, "pad_token_id": 0,
+    "bos_token_id": 1, "eos_token_id": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "layout"),
+    [
+        ("llama", {}, "packed"),
+        ("qwen2", {}, "packed"),
+        ("mistral", {"sliding_window": None}, "packed"),
+        ("mistral", {"sliding_window": 8}, "padded"),
+        ("gpt_neox", {}, "packed"),
+        ("granite", {"logits_scaling": 3.0}, "packed"),
+        ("gemma2", {"head_dim": 8, "final_logit_softcapping": 3.0}, "padded"),
+        ("cohere", {}, "padded"),
+    ],
+)
+def test_every_type_of_model_is_scored_right_packed_or_padded(kind, changes, layout):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **(SMALL | changes))).eval()
+    expected = torch.cat([values for row in ROWS for values in naive_logprobs(model, row)])
+    policy = TrunkPolicy(trunk_of(model, None), WordCodec(), device=CPU)
+    assert policy.layout == layout
+    scored = policy.score(ROWS)
+    assert torch.allclose(scored.logprobs[scored.mask], expected, atol=1e-4)
+
+
+def test_packing_that_gives_other_numbers_is_not_used(monkeypatch):
+    from rlhf_core.policy import packing
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("bloom", vocab_size=64, hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    monkeypatch.setattr(packing, "PACKABLE", frozenset({"bloom"}))
+    assert choose_layout(model) == "padded", "ALiBi is added to the attention scores, which packing does not do"
+
+
+@pytest.mark.shared_data
+def test_a_trained_llama_is_packed_exactly():
+    model = open_model(shared_model("llama-stories260K"))
+    generator = torch.Generator().manual_seed(0)
+    rows = [
+        Row(
+            record_id=str(i),
+            prompt=(1, *torch.randint(3, 512, (8 + i,), generator=generator).tolist()),
+            completions=tuple(tuple(torch.randint(3, 512, (n,), generator=generator).tolist()) for n in (12, 7)),
+        )
+        for i in range(3)
+    ]
+    expected = torch.cat([values for row in rows for values in naive_logprobs(model, row)])
+    policy = TrunkPolicy(trunk_of(model, None), WordCodec(), device=CPU)
+    scored = policy.score(rows)
+    assert policy.layout == "packed"
+    assert (scored.logprobs[scored.mask] - expected).abs().max() < 1e-4
