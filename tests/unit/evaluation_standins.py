@@ -1,4 +1,4 @@
-"""A small real policy and codec for the tests of evaluation: a random GPT-2 over bytes, one row at a time, no packing."""
+"""A small real policy and codec for the tests of evaluation: a random GPT-2 over characters, row by row, unpacked."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_fair_judge_gives_the_win_rate_with_half_for_ties() -> None:
 
 
 def test_a_judge_that_always_says_a_gives_all_ties_and_no_consistency() -> None:
-    result = judged(lambda pair: Verdict(winner="first"), ["aaa"] * 6, ["b"] * 6)
+    result = judged(lambda _: Verdict(winner="first"), ["aaa"] * 6, ["b"] * 6)
     assert result["judge/win-rate"].estimate.value == 0.5
     assert result["judge/ties"].estimate.value == 6
     assert result["judge/swap-consistency"].estimate.value == 0.0
@@ -114,7 +114,7 @@ def test_a_judge_is_used_for_what_it_can() -> None:
     both = RuleJudge(longer, ["compare", "grade"])
     assert isinstance(judge_evaluator(both, baseline=True), PairwiseEvaluator)  # type: ignore[arg-type]
     assert isinstance(judge_evaluator(both, baseline=False), GradingEvaluator)  # type: ignore[arg-type]
-    with pytest.raises(RLHFError, match="can compare, and there is no baseline.*--baseline"):
+    with pytest.raises(RLHFError, match=r"can compare, and there is no baseline.*--baseline"):
         judge_evaluator(RuleJudge(longer), baseline=False)  # type: ignore[arg-type]
 
 

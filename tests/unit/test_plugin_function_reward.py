@@ -42,20 +42,22 @@ def test_two_parameters_take_prompt_and_completion_one_takes_all() -> None:
 
 
 def test_defaults_do_not_count_as_parameters_and_takes_overrides() -> None:
-    assert scores(lambda prompt, completion, scale=2.0: scale * len(completion)) == [4.0, 8.0]
+    assert scores(lambda _, completion, scale=2.0: scale * len(completion)) == [4.0, 8.0]
     assert scores(lambda *texts: len(texts[1]), takes="text") == [2.0, 4.0]
 
 
 def test_tensors_and_booleans_are_numbers() -> None:
-    assert scores(lambda completions: torch.tensor([0.5, 1.5])) == [0.5, 1.5]
-    assert scores(lambda prompt, completion: len(completion) > 2) == [0.0, 1.0]
+    assert scores(lambda _: torch.tensor([0.5, 1.5])) == [0.5, 1.5]
+    assert scores(lambda _, completion: len(completion) > 2) == [0.0, 1.0]
 
 
 def test_a_file_beside_the_recipe_is_found_with_its_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "neighbour_of_reward.py").write_text("FACTOR = 3\n")
     (tmp_path / "my_reward.py").write_text(
-        "def score(prompt, completion):\n    from neighbour_of_reward import FACTOR\n    return FACTOR * len(completion)\n"
+        "def score(prompt, completion):\n"
+        "    from neighbour_of_reward import FACTOR\n"
+        "    return FACTOR * len(completion)\n"
     )
     assert list(prepared("my_reward.py:score", str(tmp_path)).score(COMPLETIONS).total) == [6.0, 12.0]
     assert list(prepared("my_reward:score", str(tmp_path)).score(COMPLETIONS).total) == [6.0, 12.0]
@@ -84,18 +86,18 @@ def test_what_cannot_be_loaded_is_named_with_what_there_is(
 
 
 def test_a_signature_that_fits_neither_way_is_refused() -> None:
-    with pytest.raises(RLHFError, match=r"expected score\(prompt: str, completion: str\).*it takes \(a, b, c\)"):
-        prepared(lambda a, b, c: 0.0)
+    with pytest.raises(RLHFError, match=r"expected score\(prompt: str, completion: str\).*it takes \(_a, _b, _c\)"):
+        prepared(lambda _a, _b, _c: 0.0)
 
 
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda completions: [1.0], "a list of 2 numbers, one per completion; it returned 1 answers"),
-        (lambda completions: 1.0, "it returned float"),
-        (lambda prompt, completion: None, "expected a finite number, it returned None for 'p' -> 'ab'"),
-        (lambda prompt, completion: float("nan"), "it returned nan"),
-        (lambda prompt, completion: "7", "it returned '7'"),
+        (lambda _: [1.0], "a list of 2 numbers, one per completion; it returned 1 answers"),
+        (lambda _: 1.0, "it returned float"),
+        (lambda _, __: None, "expected a finite number, it returned None for 'p' -> 'ab'"),
+        (lambda _, __: float("nan"), "it returned nan"),
+        (lambda _, __: "7", "it returned '7'"),
     ],
 )
 def test_wrong_answers_are_named(function: Any, said: str) -> None:
@@ -104,7 +106,7 @@ def test_wrong_answers_are_named(function: Any, said: str) -> None:
 
 
 def test_an_error_inside_names_its_line_and_the_completion() -> None:
-    def fails(prompt: str, completion: str) -> float:
+    def fails(_: str, completion: str) -> float:
         return 1 / (len(completion) - 4)
 
     line = fails.__code__.co_firstlineno + 1

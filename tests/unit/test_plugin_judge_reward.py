@@ -30,7 +30,7 @@ class WordJudge:
 
 def prepared(judge: Any = None, **options: Any) -> Any:
     reward = build("judge_reward", "reward", "judge", **{"judge": {"judge": "word"}, **options})
-    reward.prepare(lend(build_judge=lambda section: judge or WordJudge()))
+    reward.prepare(lend(build_judge=lambda _: judge or WordJudge()))
     return reward
 
 

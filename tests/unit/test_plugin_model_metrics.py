@@ -110,7 +110,7 @@ def test_kl_takes_the_sampled_tokens_and_not_the_text_encoded_anew(policy: Any) 
 def test_the_reward_models_score_is_its_head_at_the_last_token(policy: Any) -> None:
     evaluator = build("model_metrics", "evaluator", "reward-model", run="runs/reward", batch_tokens=8)
     completions = [Completion(prompt="q", text="pun"), Completion(prompt="q", text="a bad pun", finished=False)]
-    found = evaluator.evaluate(completions, EvalContext(lend=lend(open_policy=lambda run: policy)))
+    found = evaluator.evaluate(completions, EvalContext(lend=lend(open_policy=lambda _: policy)))
     row = Row(record_id="r", prompt=CharacterCodec().encode_prompt("q"))
     with torch.no_grad():
         ended = policy.hidden(row, (*CharacterCodec.characters("pun"), EOS), "reward")[-1, 0]

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-Score = Literal[1, 2, 3, 4, 5]
+
+def _no_boolean(value: object) -> object:
+    """True equals 1 in Python, and so in a Literal."""
+    if isinstance(value, bool):
+        raise ValueError("must be a whole number from 1 to 5")
+    return value
+
+
+Score = Annotated[Literal[1, 2, 3, 4, 5], BeforeValidator(_no_boolean)]
 
 _FENCED = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
 

@@ -20,7 +20,10 @@ from .options import ChatGPTOptions
 from .prompts import Messages
 from .replies import ReplyModel, json_schema
 
-_LONGEST_PAUSE = 60.0
+FIRST_PAUSE = 0.5
+"""Seconds before the first repetition where the server does not say; then twice as long each time."""
+
+_LONGEST_GUESS, _LONGEST_PAUSE = 8.0, 60.0
 _LADDER: Final[Mapping[str, Literal["json_object", "text"]]] = {"json_schema": "json_object", "json_object": "text"}
 
 
@@ -171,13 +174,13 @@ def _usage(found: object) -> dict[str, float]:
 
 
 def _pause(attempt: int, error: Exception) -> float:
-    """Seconds before the next attempt: what the server asks for, else 0.5, 1, 2 … 8, scattered."""
+    """Seconds before the next attempt: what the server asks for, else 0.5, 1, 2 … 8, scattered so that threads part."""
     response = getattr(error, "response", None)
     asked = response.headers.get("retry-after", "") if response is not None else ""
     try:
         return min(max(float(asked), 0.0), _LONGEST_PAUSE)
     except ValueError:
-        return float(min(0.5 * 2**attempt, 8.0) * random.uniform(0.75, 1.25))
+        return float(min(FIRST_PAUSE * 2**attempt, _LONGEST_GUESS) * random.uniform(0.75, 1.25))
 
 
 def _key(options: ChatGPTOptions, base_url: str | None) -> str:
