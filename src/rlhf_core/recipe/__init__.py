@@ -1,0 +1,1 @@
+"""From a recipe's YAML to finished runs: the composition root of the house."""

@@ -1,0 +1,1 @@
+"""Plugins: found through entry points, isolated from each other, named without clashes."""
