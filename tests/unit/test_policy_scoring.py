@@ -7,8 +7,19 @@ import math
 import pytest
 import torch
 from policy_parts import (
-    CPU, LORA, ROWS, VOCABULARY, WordCodec, naive_logits, naive_logprobs, open_model, shared_model, stir, tiny_gpt2,
-    tiny_policy, trunk_of,
+    CPU,
+    LORA,
+    ROWS,
+    VOCABULARY,
+    WordCodec,
+    naive_logits,
+    naive_logprobs,
+    open_model,
+    shared_model,
+    stir,
+    tiny_gpt2,
+    tiny_policy,
+    trunk_of,
 )  # fmt: skip
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -86,7 +97,9 @@ def test_tiles_change_nothing(monkeypatch):
 
     def run():
         scored = policy.score(ROWS, want={"logprobs", "entropy"})
-        return scored, torch.autograd.grad(scored.logprobs.sum() + scored.entropy.sum(), list(policy.trained().values()))
+        return scored, torch.autograd.grad(
+            scored.logprobs.sum() + scored.entropy.sum(), list(policy.trained().values())
+        )
 
     whole, whole_gradient = run()
     monkeypatch.setattr(vocabulary, "TILE_LOGITS", 3 * VOCABULARY)

@@ -5,7 +5,9 @@ A backbone of your own subclasses :class:`PretrainedBackbone` and says which mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,7 +70,7 @@ class PretrainedBackbone:
         model = self._model(source, config, context)
         with_tokenizer = start is not None and (start / "tokenizer_config.json").is_file()
         tokenizer = self._tokenizer(str(start) if with_tokenizer else source)
-        base = self._base(source)
+        base = self._base(source, start)
         if adapter is not None and self.options.lora is None:
             require_same_base(adapter, base)
             model, adapter = _merged(model, adapter), None
@@ -129,10 +131,10 @@ class PretrainedBackbone:
             "fan_in_fan_out": _has_transposed_weights(model), "bias": "none", "task_type": "CAUSAL_LM",
         }  # fmt: skip
 
-    def _base(self, source: str) -> Mapping[str, JSON]:
-        """Under full fine-tuning a run's base stays the model its chain of stages began with."""
-        if self.options.lora is None and Path(source).is_dir():
-            recorded: Mapping[str, JSON] = read_identity(Path(source))["base"]
+    def _base(self, source: str, start: Path | None) -> Mapping[str, JSON]:
+        """What adapters apply to. Trained whole, a chain of stages keeps the base that it began with."""
+        if self.options.lora is None and start is not None and str(start) == source:
+            recorded: Mapping[str, JSON] = read_identity(start)["base"]
             if recorded:
                 return recorded
         return identify(source, revision=self.options.revision)
@@ -147,25 +149,57 @@ def _policy_folder(start: Path) -> Path:
 
 def _fetch(loader: Any, source: str, keywords: Mapping[str, Any]) -> Any:
     """``loader.from_pretrained``: from disk, else from the hub; one line in place of its tracebacks."""
-    if _looks_local(source) and not Path(source).is_dir():
-        raise RLHFError(f"model.path: no folder {source}; give a folder with config.json and model.safetensors")
+    local = Path(source).is_dir()
+    if _looks_local(source) and not local:
+        raise RLHFError(f"model.path: no folder {source}; {_MEND}")
     try:
-        return loader.from_pretrained(source, local_files_only=True, **keywords)
+        with quietly():
+            return loader.from_pretrained(source, local_files_only=True, **keywords)
     except (OSError, ValueError) as error:
-        if Path(source).is_dir():
-            raise _no_model(source, error) from error
+        if local:
+            raise _not_loadable(source, error) from error
+    if not _hub_answers():
+        raise RLHFError(f"model.path: {source!r} is no folder, is not in the hub's cache, and the hub is away; {_MEND}")
     try:
         return loader.from_pretrained(source, **keywords)
     except (OSError, ValueError) as error:
-        raise _no_model(source, error) from error
+        raise _not_loadable(source, error) from error
 
 
-def _no_model(source: str, error: Exception) -> RLHFError:
+_MEND = "give a folder with config.json, model.safetensors and tokenizer files"
+
+
+def _not_loadable(source: str, error: Exception) -> RLHFError:
     reason = " ".join(str(error).split())[:200]
-    return RLHFError(
-        f"model.path: cannot load {source!r} as a causal language model: {reason} "
-        "(a local folder with config.json, model.safetensors and tokenizer files always works)"
-    )
+    return RLHFError(f"model.path: {source!r} does not load as a causal language model: {reason}; {_MEND}")
+
+
+def _hub_answers() -> bool:
+    """One question, since the hub's own client retries for half a minute before it says that it cannot connect."""
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception:  # of whichever HTTP library this version of the hub's client is built on
+        return False
+    return True
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """For files on disk: transformers' bars and its quarrels with peft would break into what the command line shows."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that transformers is giving up.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _looks_local(source: str) -> bool:
@@ -176,7 +210,8 @@ def _looks_local(source: str) -> bool:
 def _merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     from peft import PeftModel
 
-    merged: PreTrainedModel = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    with quietly():
+        merged: PreTrainedModel = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     return merged
 
 

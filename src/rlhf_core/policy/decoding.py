@@ -13,6 +13,7 @@ from rlhf_core.contract.errors import RLHFError, TrainingStopped
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.rows import Rollout, Row
 
+from .cache import make_cache
 from .drawing import draw, uniforms
 from .vocabulary import logits
 
@@ -100,13 +101,14 @@ class _Batch:
         filled = [(0,) * (longest - len(row.prompt)) + row.prompt for row in rows]
         lengths = torch.tensor([len(row.prompt) for row in rows], device=device)
         mask = (torch.arange(longest, device=device) >= longest - lengths[:, None]).long()
-        cache = DynamicCache(config=model.config)
+        cache = make_cache(model, longest + spec.max_new_tokens)
         output = model.base_model(
             input_ids=torch.tensor(filled, device=device), attention_mask=mask,
             position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache, use_cache=True,
         )  # fmt: skip
         next_logits = logits(model, output.last_hidden_state[:, -1])
-        cache.batch_repeat_interleave(spec.n)
+        if spec.n > 1:
+            cache.batch_repeat_interleave(spec.n)
         count = len(rows) * spec.n
         drawn = [uniforms(seed, row.record_id, i, spec.max_new_tokens) for row in rows for i in range(spec.n)]
         lengths = lengths.repeat_interleave(spec.n)

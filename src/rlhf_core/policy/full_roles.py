@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rlhf_core.contract.backbone import Trunk
 from rlhf_core.contract.errors import RLHFError
+from rlhf_core.contract.pretrained import quietly
 
 from .roles import POLICY, REFERENCE, Opener
 
@@ -85,12 +86,14 @@ class FullRoles:
             kept = dict.fromkeys(sorted(self._holds), self.model)
         root = POLICY if POLICY in kept else next(iter(kept))
         places = {role: "." if role == root else role for role in kept}
-        for role, place in places.items():
-            kept[role].save_pretrained(folder / place)
+        with quietly():
+            for role, place in places.items():
+                kept[role].save_pretrained(folder / place)
         return places
 
     def restore(self, role: str, folder: Path) -> None:
-        network = AutoModelForCausalLM.from_pretrained(folder, dtype=self.model.dtype, local_files_only=True)
+        with quietly():
+            network = AutoModelForCausalLM.from_pretrained(folder, dtype=self.model.dtype, local_files_only=True)
         self._owned[role] = network.to(self.model.device).requires_grad_(False)
 
     def _network(self, role: str) -> PreTrainedModel:

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from rlhf_core.contract.backbone import LoadContext, Trunk
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import ADAPTER_FILE, fingerprint, read_identity
-from rlhf_core.contract.pretrained import PretrainedBackbone, PretrainedOptions
+from rlhf_core.contract.pretrained import PretrainedBackbone, PretrainedOptions, quietly
 from rlhf_core.contract.records import JSON
 from rlhf_core.contract.rows import Codec
 
@@ -76,14 +76,15 @@ def merge(folder: str | Path, out: str | Path) -> None:
     path = _require_base(source, identity["base"].get("path")) if (source / ADAPTER_FILE).is_file() else str(source)
     context = _context(path, device=torch.device("cpu"), dtype=torch.float32, start=source)
     trunk = PretrainedBackbone(options).load(context)
-    trunk.model.save_pretrained(out)
+    with quietly():
+        trunk.model.save_pretrained(out)
     trunk.tokenizer.save_pretrained(out)
 
 
 def _adapter(place: Path, base_path: str, open_trunk: Callable[[str], Trunk]) -> tuple[Trunk, Roles]:
     trunk = replace(open_trunk(base_path), adapter=place, lora=None)
     if (place / "tokenizer_config.json").is_file():
-        trunk = replace(trunk, tokenizer=AutoTokenizer.from_pretrained(place))
+        trunk = replace(trunk, tokenizer=AutoTokenizer.from_pretrained(place, local_files_only=True))
     return trunk, start_roles(trunk, seed=0, plain_reference=True)
 
 

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from rlhf_core.contract.backbone import Trunk
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import ADAPTER_FILE
+from rlhf_core.contract.pretrained import quietly
 
 from .roles import POLICY, REFERENCE
 
@@ -122,7 +123,8 @@ class LoraRoles:
         return places
 
     def restore(self, role: str, folder: Path) -> None:
-        self._peft.add_adapter(role, LoraConfig.from_pretrained(str(folder)))
+        with self._seeded():
+            self._peft.add_adapter(role, LoraConfig.from_pretrained(str(folder)))
         self._write(role, _read(folder))
         self._restore_gradients()
 
@@ -170,7 +172,7 @@ class LoraRoles:
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), quietly():
             torch.manual_seed(self._seed)
             yield
 
@@ -192,6 +194,7 @@ def _starting_config(trunk: Trunk) -> LoraConfig:
         return LoraConfig(**asked)
     config = LoraConfig.from_pretrained(str(trunk.adapter))
     config.inference_mode = False
+    config.base_model_name_or_path = trunk.model.name_or_path or None
     for name, key in (("r", "r"), ("lora_alpha", "alpha"), ("target_modules", "targets")):
         saved = getattr(config, name)
         if name in asked and asked[name] != (sorted(saved) if isinstance(saved, set) else saved):

@@ -1,0 +1,77 @@
+"""Keys and values of the tokens so far, in room that is taken once.
+
+transformers' own cache copies all that it holds at every token, which on a CPU costs more than the token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+
+def make_cache(model: PreTrainedModel, capacity: int) -> DynamicCache:
+    """An empty cache for ``capacity`` tokens. Layers that do not keep every token stay as transformers made them."""
+    cache = DynamicCache(config=model.config)
+    cache.layers = [RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+class _Room:
+    """``[batch, heads, capacity, head size]``; the first ``filled`` tokens are there, the rest is never read."""
+
+    def __init__(self, like: Tensor, capacity: int) -> None:
+        batch, heads, _, size = like.shape
+        self._buffer = like.new_empty(batch, heads, capacity, size)
+        self._filled = 0
+
+    @property
+    def content(self) -> Tensor:
+        return self._buffer[:, :, : self._filled]
+
+    def append(self, new: Tensor) -> None:
+        start, self._filled = self._filled, self._filled + new.shape[2]
+        self._buffer[:, :, start : self._filled] = new
+
+    def repeat(self, repeats: int) -> None:
+        self._buffer = self._buffer.repeat_interleave(repeats, dim=0)
+
+    def keep(self, indices: Tensor) -> None:
+        """These rows move to the front."""
+        kept = self.content[indices]
+        self._buffer = self._buffer[: len(indices)]
+        self._buffer[:, :, : self._filled] = kept
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """``keys`` and ``values`` are views of what is filled, as the attention and the mask expect them."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._rooms: tuple[_Room, ...] = ()
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Append ``[batch, heads, new, head size]`` and return all there is."""
+        if not self._rooms:
+            self.lazy_initialization(key_states, value_states)
+            self._rooms = (_Room(key_states, self._capacity), _Room(value_states, self._capacity))
+        for room, states in zip(self._rooms, (key_states, value_states), strict=True):
+            room.append(states)
+        return self._show()
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        for room in self._rooms:
+            room.repeat(repeats)
+        self._show()
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        for room in self._rooms:
+            room.keep(indices)
+        self._show()
+
+    def _show(self) -> tuple[Tensor, Tensor]:
+        self.keys, self.values = (room.content for room in self._rooms)
+        return self.keys, self.values
