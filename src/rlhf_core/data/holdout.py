@@ -42,4 +42,4 @@ def split_key(record: Record) -> str:
 
 def _place(key: str) -> float:
     """A number in [0, 1) that depends on the text alone."""
-    return int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64

@@ -69,7 +69,7 @@ def load_records(
     mixed = mix(parts, [source.weight for source in sources], limit=limit)
     records = [record for part in mixed for record in part]
     if not records:
-        raise RLHFError(f"{', '.join(names)}: no record is left of {report.read} rows ({_reasons(report)})")
+        raise RLHFError(f"{', '.join(names)}: no record is left of {report.read} read ({_reasons(report)})")
     report.sources = {name: len(part) for name, part in zip(names, mixed, strict=True)}
     report.kept, report.fingerprint = len(records), fingerprint(records)
     return Loaded(records, report)

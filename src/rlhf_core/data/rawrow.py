@@ -72,7 +72,12 @@ def kind_of(value: JSON) -> str:
 
 
 def text_value(value: JSON, column: str, inside: str = "") -> str:
-    """Raises: Malformed when the value is not text."""
+    """Raises: Malformed when the value is not text, or holds half a character (``\\ud83d`` alone), which has no UTF-8."""
     if not isinstance(value, str):
         raise Malformed(column, f"expected text, found {kind_of(value)}", inside)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(value[error.start]):04x} at character {error.start + 1}"
+        raise Malformed(column, f"expected text, found half a character ({half})", inside) from None
     return value

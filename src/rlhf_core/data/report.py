@@ -91,12 +91,18 @@ class DataReport:
     def lines(self) -> list[str]:
         """What is to be said of it, one line each: the count first, then all that was left out or changed."""
         mixed = f" ({', '.join(f'{name} {count}' for name, count in self.sources.items())})"
-        lines = [f"{self.kept} records of {self.read} rows" + (mixed if len(self.sources) > 1 else "")]
+        lines = [
+            f"{_count(self.kept, 'record')} of {_count(self.read, 'row')}" + (mixed if len(self.sources) > 1 else "")
+        ]
         for reason, dropped in sorted(self.dropped.items()):
             more = ", …" if dropped.count > len(dropped.examples) else ""
             lines.append(f"{dropped.count} dropped, {reason}: {', '.join(dropped.examples)}{more}")
         if self.truncated:
-            lines.append(f"{self.truncated} completions cut at their length limit; they have no EOS")
+            lines.append(f"{_count(self.truncated, 'completion')} cut at their length limit, without EOS")
         if self.special:
-            lines.append(f"{self.special} records hold the string of a special token; it was kept as plain text")
+            lines.append(f"{_count(self.special, 'record')} with the string of a special token, kept as plain text")
         return lines + self.notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

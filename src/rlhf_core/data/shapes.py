@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -155,14 +156,21 @@ def _converted(value: JSON, hint: Any, column: str) -> Any:
         return text_value(value, column)
     if hint is bool and not isinstance(value, bool):
         raise Malformed(column, f"expected true or false, found {kind_of(value)}")
-    if hint in (int, float):
-        try:
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise ValueError
-            return hint(value)
-        except ValueError:
-            raise Malformed(column, f"expected a number, found {kind_of(value)}") from None
-    return value
+    return _number(value, hint, column) if hint in (int, float) else value
+
+
+def _number(value: JSON, hint: type, column: str) -> int | float:
+    expected = "a whole number" if hint is int else "a number"
+    problem = Malformed(column, f"expected {expected}, found {kind_of(value)}")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise problem
+    try:
+        number = float(value)
+    except ValueError:
+        raise problem from None
+    if not math.isfinite(number) or (hint is int and not number.is_integer()):
+        raise problem
+    return int(number) if hint is int else number
 
 
 def _teaches_nothing(record: Record, target: Target[Any], layout: Layout) -> str | None:
