@@ -72,7 +72,7 @@ def kind_of(value: JSON) -> str:
 
 
 def text_value(value: JSON, column: str, inside: str = "") -> str:
-    """Raises: Malformed when the value is not text, or holds half a character (``\\ud83d`` alone), which has no UTF-8."""
+    """Raises: Malformed when the value is not text, or holds half a character (a lone ``\\ud83d``)."""
     if not isinstance(value, str):
         raise Malformed(column, f"expected text, found {kind_of(value)}", inside)
     try:
