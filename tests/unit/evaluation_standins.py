@@ -25,7 +25,9 @@ class CharacterCodec:
     eos = EOS
 
     def encode(self, record: PromptRecord) -> Row:
-        return Row(record_id=record.id, prompt=self.encode_prompt(record.prompt))
+        own = [getattr(record, name) for name in ("completion", "chosen", "rejected") if hasattr(record, name)]
+        completions = tuple((*self.characters(text), EOS) for text in own)
+        return Row(record_id=record.id, prompt=self.encode_prompt(record.prompt), completions=completions)
 
     def encode_prompt(self, prompt: Prompt) -> tuple[int, ...]:
         return (BOS, *self.characters(prompt_text(prompt)))
@@ -100,6 +102,7 @@ class SmallPolicy:
 
     @torch.no_grad()
     def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
+        assert not any(row.completions for row in rows), "a prompt is sampled from, not a row with completions"
         return [self._rollout(row, spec, seed, role) for row in rows]
 
     def _rollout(self, row: Row, spec: SamplingSpec, seed: int, role: str) -> Rollout:

@@ -65,6 +65,12 @@ def test_a_judge_that_always_says_a_gives_all_ties_and_no_consistency() -> None:
     assert result["judge/win-rate"].conclusion == "not distinguishable"
 
 
+def test_a_judge_that_always_says_b_makes_no_losses() -> None:
+    result = judged(lambda _: Verdict(winner="second"), ["aaa"] * 6, ["b"] * 6)
+    assert [result[f"judge/{name}"].estimate.value for name in ("wins", "ties", "losses")] == [0, 6, 0]
+    assert result["judge/first-rate"].estimate.value == 0.0
+
+
 def test_a_win_in_one_order_and_a_tie_in_the_other_is_a_tie() -> None:
     result = judged(lambda pair: Verdict(winner="first" if pair.first.text == "own" else "tie"), ["own"], ["theirs"])
     assert result["judge/win-rate"].estimate.value == 0.5
