@@ -169,6 +169,22 @@ def test_dropout_acts_inside_a_graph_and_only_when_allowed():
         assert torch.equal(policy.score(ROWS).logprobs, still)
 
 
+def test_under_autocast_numbers_are_float32_and_near_those_without():
+    policy = tiny_policy()
+    policy.train_role("policy")
+    stir(policy)
+    policy.add_head("value")
+    stir(policy)
+    exact = policy.score(ROWS, want={"logprobs", "values"})
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = policy.score(ROWS, want={"logprobs", "values"})
+    assert rough.logprobs.dtype == rough.values.dtype == torch.float32
+    difference = (rough.logprobs - exact.logprobs).abs().max()
+    assert 0 < difference < 0.5
+    (rough.logprobs.sum() + rough.values.sum()).backward()
+    assert all(parameter.grad is not None for parameter in policy.trained().values())
+
+
 def test_a_row_beyond_the_context_is_named():
     row = Row(record_id="pairs.jsonl:7", prompt=tuple(range(30)), completions=((1, 2, 3),))
     with pytest.raises(RLHFError, match=r"pairs\.jsonl:7: 33 tokens, but the context is 32"):

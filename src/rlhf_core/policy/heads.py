@@ -33,7 +33,8 @@ class Heads(nn.Module):
         """``[N, hidden]`` to ``[N]``, or ``[N, n]`` for a head of n outputs."""
         if name not in self._heads:
             raise ValueError(f"no head {name!r}; there are: {', '.join(self._heads) or 'none'}")
-        output: Tensor = self._heads[name](hidden.float())
+        with torch.autocast(hidden.device.type, enabled=False):  # a value in bfloat16 has three digits
+            output: Tensor = self._heads[name](hidden.float())
         return output.squeeze(-1) if output.shape[-1] == 1 else output
 
     def outputs(self) -> dict[str, int]:
