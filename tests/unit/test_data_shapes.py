@@ -113,6 +113,8 @@ def test_transcripts_are_split_after_the_last_shared_assistant_not_inside_the_an
     record = one(Preference, {"chosen": shared + " The sole one", "rejected": shared + " The fish"})
     assert record.prompt == (Message("user", "hi"), Message("assistant", "hello"), Message("user", "a pun?"))
     assert (record.chosen, record.rejected) == (" The sole one", " The fish")
+    longer = one(Preference, {"chosen": shared + " a\n\nHuman: b\n\nAssistant: c", "rejected": shared + " d"})
+    assert (longer.prompt, longer.rejected) == (record.prompt, " d")
 
 
 @pytest.mark.parametrize(
