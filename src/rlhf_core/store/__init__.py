@@ -1,0 +1,1 @@
+"""What lasts: run folders and checkpoints, each file written beside its place and then renamed."""

@@ -1,0 +1,166 @@
+"""A run's folder: the one place of everything that a stage leaves behind. The layout is in docs/architecture.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from ..contract.errors import RLHFError
+from . import lines
+from .atomic import recover, replace_folder, write_json, write_text
+from .checkpoints import Checkpoints
+from .lock import locked
+
+Status = Literal["running", "finished", "stopped", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+Rows: TypeAlias = list[dict[str, Any]]
+
+RUN_FILE = "run.json"
+DEFAULT_ROOT = Path("runs")
+
+
+class RunFolder:
+    """See the module. Make one with :meth:`create` or :meth:`open`.
+
+    Attributes:
+        path: the folder. ``model``, ``best``, ``report``, ``evaluations``: places inside it; they may not be there yet.
+        checkpoints: the run's checkpoints.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = path / "model"
+        self.best = path / "best"
+        self.report = path / "report.html"
+        self.recipe = path / "recipe.yaml"
+        self.evaluations = path / "evaluation"
+        self.checkpoints = Checkpoints(path / "checkpoints")
+        self._metrics = path / "metrics.jsonl"
+        self._samples = path / "samples.jsonl"
+
+    @classmethod
+    def create(cls, path: str | Path, *, info: Mapping[str, Any] | None = None, recipe: str = "") -> RunFolder:
+        """A new run with status ``running``.
+
+        Args:
+            info: further entries of ``run.json`` (command, versions, seeds, data fingerprints, parents).
+            recipe: the resolved recipe as YAML; no file where it is empty.
+
+        Raises: RLHFError when the folder holds anything already.
+        """
+        run = cls(Path(path))
+        if run.path.exists() and not run.path.is_dir():
+            raise RLHFError(f"{run.path}: this is a file; choose another --output")
+        if run.path.is_dir() and any(run.path.iterdir()):
+            mend = "go on with it by --resume, or choose another --output" if run.exists else "choose another --output"
+            raise RLHFError(f"{run.path}: the folder is in use; {mend}")
+        now = _now()
+        write_json(run.path / RUN_FILE, {"status": "running", "created": now, "updated": now, **(info or {})})
+        if recipe:
+            write_text(run.recipe, recipe)
+        return run
+
+    @classmethod
+    def open(cls, run: str | Path, root: Path = DEFAULT_ROOT) -> RunFolder:
+        """A run by its folder, or by its name under ``root`` (``name``, or ``recipe/stage``).
+
+        Raises: RLHFError naming the runs there are.
+        """
+        for path in (Path(run), root / run):
+            if cls(path).exists:
+                found = cls(path)
+                recover(found.best)
+                recover(found.model)
+                return found
+        known = ", ".join(str(other.path) for other in cls.list(root)[-5:]) or f"none in {root}/"
+        raise RLHFError(f"{run}: no run there (a folder with {RUN_FILE}); runs: {known}")
+
+    @classmethod
+    def newest(cls, root: Path = DEFAULT_ROOT) -> RunFolder:
+        """The run that was created last. Raises: RLHFError when there is none."""
+        runs = cls.list(root)
+        if not runs:
+            raise RLHFError(f"{root}/: no runs yet; make one: rlhf train --algo sft")
+        return runs[-1]
+
+    @classmethod
+    def list(cls, root: Path = DEFAULT_ROOT) -> list[RunFolder]:
+        """Runs directly under ``root`` and, for recipes of several stages, one folder below; oldest first."""
+        found = [cls(path.parent) for pattern in ("*", "*/*") for path in root.glob(f"{pattern}/{RUN_FILE}")]
+        return sorted(found, key=lambda run: (str(run.info.get("created", "")), str(run.path)))
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / RUN_FILE).is_file()
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """``run.json`` as it is now. Raises: RLHFError when it cannot be read."""
+        path = self.path / RUN_FILE
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RLHFError(f"{path}: cannot be read ({error}); choose another run") from error
+        if not isinstance(found, dict):
+            raise RLHFError(f"{path}: expected a JSON object; choose another run")
+        return found
+
+    @property
+    def status(self) -> str:
+        return str(self.info.get("status", "failed"))
+
+    def update(self, **entries: Any) -> None:
+        """Write entries of ``run.json``; the others stay as they are. Raises: ValueError for an unknown status."""
+        if entries.get("status", "running") not in STATUSES:
+            raise ValueError(f"status {entries['status']!r} is none of {', '.join(STATUSES)}")
+        write_json(self.path / RUN_FILE, {**self.info, "updated": _now(), **entries})
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other processes from writing this run. Raises: RLHFError naming the one that does."""
+        return locked(self.path / "lock")
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        """``row`` holds ``step``, ``records``, ``seconds``, ``split`` and numbers."""
+        lines.append(self._metrics, [row])
+
+    def append_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows hold ``step``, ``record_id``, ``prompt``, ``completion``, ``finished`` and maybe ``score``."""
+        lines.append(self._samples, rows)
+
+    def metrics(self) -> Rows:
+        return lines.read(self._metrics)
+
+    def samples(self) -> Rows:
+        return lines.read(self._samples)
+
+    def rewind(self, step: int, *, evaluated: int) -> None:
+        """Drop what was written after a checkpoint, so that the same steps taken again do not appear twice.
+
+        Args:
+            step: the checkpoint's; later rows go.
+            evaluated: the last step whose evaluation the checkpoint knows of (−1: none); what later ones wrote goes.
+        """
+        lines.keep(self._metrics, lambda row: row["step"] <= (evaluated if row.get("split") == "validation" else step))
+        lines.keep(self._samples, lambda row: row["step"] <= evaluated)
+
+    def save_best(self, write: Callable[[Path], None]) -> None:
+        """Replace ``best/`` by what ``write`` puts into an empty folder."""
+        replace_folder(self.best, write)
+
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """Replace ``model/``, what the run gives, by what ``write`` puts into an empty folder; status ``finished``."""
+        replace_folder(self.model, write)
+        self.update(status="finished", finished=_now())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

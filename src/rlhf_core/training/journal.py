@@ -1,0 +1,76 @@
+"""What is told of a training: lines of metrics and samples in the run's folder, and the observers. First rank only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..store.run import RunFolder
+from .observers import Observer
+from .outcome import Outcome
+from .progress import Progress
+from .world import World
+
+
+class Journal:
+    """Writes and tells; keeps the time.
+
+    Args:
+        batch_size: rows per step, from which the records consumed follow.
+    """
+
+    def __init__(self, run: RunFolder, observers: Sequence[Observer], *, batch_size: int, world: World) -> None:
+        self._run = run
+        self._observers = observers if world.first else ()
+        self._writes = world.first
+        self._batch_size = batch_size
+        self._since = time.monotonic()
+
+    def started(self, progress: Progress, steps: int) -> None:
+        self._since = time.monotonic()
+        for observer in self._observers:
+            observer.started(progress.step, steps)
+
+    def tick(self, progress: Progress) -> None:
+        """Add the time since the last tick to ``progress.seconds``."""
+        now = time.monotonic()
+        progress.seconds += now - self._since
+        self._since = now
+
+    def stepped(self, progress: Progress, learning_rates: Mapping[str, float]) -> None:
+        """A line of the means since the last such line."""
+        self.tick(progress)
+        speed = progress.tokens / max(progress.seconds - progress.timed, 1e-9)
+        progress.metrics = {**progress.since_log.take(), **learning_rates, "tokens_per_second": speed}
+        progress.tokens, progress.timed = 0.0, progress.seconds
+        self._write(progress, "train", progress.metrics)
+        for observer in self._observers:
+            observer.step(progress.step, progress.metrics)
+
+    def evaluated(self, progress: Progress, samples: Sequence[Mapping[str, Any]]) -> None:
+        self.tick(progress)
+        self._write(progress, "validation", progress.validation)
+        if samples and self._writes:
+            self._run.append_samples([{"step": progress.step, **sample} for sample in samples])
+        for observer in self._observers:
+            observer.evaluated(progress.step, progress.validation)
+
+    def saved(self, progress: Progress, folder: Path) -> None:
+        for observer in self._observers:
+            observer.saved(progress.step, folder)
+
+    def finished(self, outcome: Outcome) -> None:
+        for observer in self._observers:
+            observer.finished(outcome)
+
+    def _write(self, progress: Progress, split: str, metrics: Mapping[str, float]) -> None:
+        if self._writes:
+            head = {
+                "step": progress.step,
+                "records": progress.step * self._batch_size,
+                "seconds": round(progress.seconds, 3),
+                "split": split,
+            }
+            self._run.append_metrics({**head, **metrics})
