@@ -77,7 +77,7 @@ def test_clipped_policy_loss_takes_the_worse_and_stops_gradients_where_it_clips(
 
 
 def test_clipped_value_loss_by_hand() -> None:
-    # Returns 2: v = 1 from 0.5, clipped to 0.7: the worse error is 1.3. And v = 3 from 2.5, clipped to 2.7: the worse is 1.
+    # Returns are 2. v = 1 from 0.5 is clipped to 0.7: the worse error is 1.3. v = 3 from 2.5, to 2.7: the worse is 1.
     losses = clipped_value_loss(t(1, 3), t(0.5, 2.5), t(2, 2), clip_range=0.2)
     assert losses.tolist() == pytest.approx([0.5 * 1.3**2, 0.5])
 
