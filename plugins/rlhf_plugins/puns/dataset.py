@@ -79,8 +79,10 @@ class PunData:
 
     def _pairs(self, words: Sequence[Entry]) -> Iterator[Row]:
         for example in self._examples(words):
-            rng = random.Random(f"pairs {self.options.seed} {example.id}")
             for kind, count in self.options.kinds.items():
+                rng = random.Random(f"pairs {self.options.seed} {example.id} {kind}")
+                if kind == "other_word" and example.topic is None:
+                    continue  # a record's prompt has no subject that another word's punch could be told of
                 for number in range(int(count) + (rng.random() < count % 1)):
                     yield {
                         "id": f"{example.id}-{kind}-{number + 1}",
@@ -165,6 +167,8 @@ def _rejected(kind: Negative, number: int, example: Example, words: Sequence[Ent
         return example.plain if number == 0 else generator.plain(entry, topic, rng)
     if kind == "other_topic":
         return _other_pun(example, words, rng)
+    if kind == "other_word":
+        return generator.other_word(entry, topic, words, rng)
     if kind == "corrupted":
         return generator.corrupted(example.pun, rng)
     return generator.stuffed(entry.word, topic, rng)

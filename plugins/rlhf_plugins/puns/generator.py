@@ -73,6 +73,14 @@ def other_topic(entry: Entry, others: Sequence[Entry], rng: random.Random) -> st
     return pun(other, rng.choice(other.topics), rng)
 
 
+def other_word(entry: Entry, topic: str, others: Sequence[Entry], rng: random.Random) -> str:
+    """The right topic with another word's punch. As every punch is right elsewhere, word counts cannot tell."""
+    punches = [punch for other in others if other.word != entry.word for punch in other.punches]
+    return say(
+        rng.choice(frames_of(entry.split)), topic, rng.choice([p for p in punches if entry.word not in words_of(p)])
+    )
+
+
 def corrupted(line: str, rng: random.Random) -> str:
     """The line with its words shuffled, half of them dropped (a third often leaves a sentence), or a third doubled."""
     words = words_of(line)
@@ -87,7 +95,8 @@ def stuffed(word: str, topic: str, rng: random.Random) -> str:
 
 
 def _another_topic(entry: Entry, others: Sequence[Entry], rng: random.Random) -> str:
-    return rng.choice(rng.choice([other for other in others if other.word != entry.word]).topics)
+    topics = [topic for other in others if other.word != entry.word for topic in other.topics]
+    return rng.choice([topic for topic in topics if entry.word not in words_of(topic)])
 
 
 def _shuffled(words: list[str], rng: random.Random) -> list[str]:

@@ -9,12 +9,13 @@ from pydantic import Field, field_validator
 from rlhf_core.contract.options import Options
 
 View = Literal["pairs", "demonstrations", "prompts", "corpus", "records"]
-Negative = Literal["unrelated", "plain", "other_topic", "corrupted", "stuffed"]
+Negative = Literal["unrelated", "plain", "other_topic", "other_word", "corrupted", "stuffed"]
 
 KINDS: Final[dict[Negative, float]] = {
     "unrelated": 1.0,
     "plain": 0.5,
     "other_topic": 0.5,
+    "other_word": 0.5,
     "corrupted": 0.5,
     "stuffed": 0.25,
 }
@@ -30,7 +31,8 @@ class PunDataOptions(Options):
     kinds: dict[Negative, float] = Field(default_factory=lambda: dict(KINDS))
     """pairs: how many rejected lines of each kind a pun gets on average: unrelated (the word in a phrase that has
     nothing to do with the prompt), plain (on the prompt, without a pun), other_topic (a pun on something else),
-    corrupted (the pun with its words shuffled, dropped or doubled) and stuffed (the word over and over)."""
+    other_word (the prompt's topic with another word's punch; for made lines only), corrupted (the pun with its words
+    shuffled, dropped or doubled) and stuffed (the word over and over)."""
     generated: int = Field(default=6, ge=0)
     """pairs, demonstrations: lines per pun word made from its phrases, beside the two hand-written ones."""
     pun_share: float = Field(default=0.3, ge=0, le=1)
