@@ -1,0 +1,24 @@
+"""Options of the Shakespeare recipe's data sets."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from rlhf_core.contract.options import Options
+
+
+class SentimentOptions(Options):
+    """Where the labels lie."""
+
+    file: str
+    """JSON lines with sample and sentiment, as published at github.com/ZiyueWang25/RLHF-Shakespeare
+    (data/handcrafted_data.jsonl); relative to the working folder."""
+
+
+class TextStartsOptions(Options):
+    """What to start with and how often."""
+
+    prompt: str = Field(default="\n", min_length=1)
+    """The text that every completion goes on from."""
+    count: int = Field(default=128, ge=1)
+    """Rows per split. They differ in nothing but their ids, so any number of draws can be told apart."""
