@@ -34,7 +34,7 @@ class LetterCodec:
 
 
 class BigramPolicy:
-    """Each token follows from the one before it: a table of logits, a frozen copy of it as reference, a value per token."""
+    """Each token follows from the one before it: a table of logits, a frozen copy as reference, a value per token."""
 
     context_length = 64
     device = torch.device("cpu")
@@ -138,6 +138,7 @@ class ToyPPO(BaseTrainer[ToyRow]):
     best = ("score", "max")
     inner_epochs = 2
     minibatches = 2
+    noise = 0.01
 
     def __init__(self, step_kl_limit: float = math.inf) -> None:
         self.step_kl_limit = step_kl_limit
@@ -168,7 +169,7 @@ class ToyPPO(BaseTrainer[ToyRow]):
         scored = self.policy.score(rows, want={"logprobs", "values"})
         old = torch.nn.utils.rnn.pad_sequence([row.logprobs[0] for row in rows], batch_first=True)
         ref = torch.nn.utils.rnn.pad_sequence([row.ref_logprobs[0] for row in rows], batch_first=True)
-        advantage = torch.tensor([row.advantage + 0.01 * float(row.noise[0]) for row in rows])[:, None]
+        advantage = torch.tensor([row.advantage + self.noise * float(row.noise[0]) for row in rows])[:, None]
         log_ratio = (scored.logprobs - old)[scored.mask]
         ratio = log_ratio.exp()
         weight = advantage.expand_as(scored.mask)[scored.mask]
@@ -184,7 +185,7 @@ class ToyPPO(BaseTrainer[ToyRow]):
         length = sum(len(row.completions[0]) for row in rows)
         return {
             "length": torch.tensor(length / totals.completions),
-            "kl_coef_share": torch.tensor(len(rows) / totals.rows),
+            "all_rows": torch.tensor(len(rows) / totals.rows),
         }
 
     def validate(self, rows, totals: Totals, *, seed: int) -> Mapping[str, Tensor]:

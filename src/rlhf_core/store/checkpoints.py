@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,6 +23,7 @@ from .rows import TABLE, load_rows, save_rows
 WEIGHTS = "weights.safetensors"
 STATE = "state.pt"
 PROGRESS = "progress.json"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UnpicklingError)
 _PLAIN = (bool, int, float, str, Tensor, type(None))
 
 
@@ -82,7 +85,7 @@ class Checkpoints:
             return None
         try:
             return _read(paths[-1], row_class)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise RLHFError(f"{paths[-1]}: cannot be read ({error}); delete it to go on from the one before") from error
 
     def prune(self, keep: int) -> None:

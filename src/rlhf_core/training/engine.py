@@ -93,10 +93,8 @@ class Engine:
             policy, sampling=sampling, reward=reward, records=records, labels=labels, world=self.world
         )
         policy.allow_dropout = trainer.dropout_ok if options.dropout is None else options.dropout
-        # What prepare draws is the same on all ranks; what is drawn later (dropout) is each rank's own.
         randomness.seed_all(derive(seed, "prepare"))
         groups = trainer.prepare(context)
-        randomness.seed_all(derive(seed, "training", self.world.rank))
         self.updates = Updates(trainer, policy, groups, options, dtype=self.dtype, world=self.world)
         self.validation = Validation(
             trainer, context, validation_rows, options, seed=seed, dtype=self.dtype, world=self.world
@@ -137,11 +135,13 @@ class Engine:
         try:
             while True:
                 if self._evaluation_is_due():
-                    self._evaluate()
+                    with self.journal.apart(self.progress):
+                        self._evaluate()
                 if self._is_over():
                     break
                 if self._save_is_due():
-                    self._save()
+                    with self.journal.apart(self.progress):
+                        self._save()
                 if self.batch is None:
                     self.batch = self._collect()
                 self._work_through(self.batch)
@@ -237,6 +237,8 @@ class Engine:
     # --- checkpoints
 
     def _begin(self, resume: bool) -> None:
+        # What prepare draws is the same on all ranks; what is drawn from here on (dropout) is each rank's own.
+        randomness.seed_all(derive(self.seed, "training", self.world.rank))
         checkpoint = self.run.checkpoints.load(self.trainer.Row) if resume else None
         if checkpoint is not None:
             require_same(checkpoint.identity, self.identity, str(self.run.path))

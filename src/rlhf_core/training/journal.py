@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ class Journal:
         now = time.monotonic()
         progress.seconds += now - self._since
         self._since = now
+
+    @contextmanager
+    def apart(self, progress: Progress) -> Iterator[None]:
+        """Time spent inside counts as spent, but tokens per second are those of training alone."""
+        self.tick(progress)
+        before = progress.seconds
+        try:
+            yield
+        finally:
+            self.tick(progress)
+            progress.timed += progress.seconds - before
 
     def stepped(self, progress: Progress, learning_rates: Mapping[str, float]) -> None:
         """A line of the means since the last such line."""
