@@ -1,0 +1,78 @@
+"""RLHF on one machine: SFT, reward models, DPO and PPO as plugins, with any reward and any judge.
+
+::
+
+    import rlhf_core
+    run = rlhf_core.train(algo="dpo")
+    print(run.metrics[-1], run.report)
+    rlhf_core.evaluate(run, baseline="base").result
+
+Nothing is imported until it is used: `import rlhf_core` is light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .contract.components import Component, hookimpl
+    from .contract.dataset import Dataset
+    from .contract.errors import RLHFError
+    from .contract.evaluator import EvalContext, Evaluation, Evaluator
+    from .contract.judge import Grade, Judge, Pair, Verdict
+    from .contract.options import NoOptions, Options
+    from .contract.policy import Policy, SamplingSpec
+    from .contract.reward import Completion, Reward, RewardContext, RewardSource, Scores
+    from .contract.tracker import Tracker
+    from .contract.trainer import BaseTrainer, TrainContext, Trainer
+    from .recipe.api import evaluate, resume, train
+    from .recipe.handle import Run
+
+_HOMES = {
+    "BaseTrainer": "contract.trainer",
+    "Completion": "contract.reward",
+    "Component": "contract.components",
+    "Dataset": "contract.dataset",
+    "EvalContext": "contract.evaluator",
+    "Evaluation": "contract.evaluator",
+    "Evaluator": "contract.evaluator",
+    "Grade": "contract.judge",
+    "Judge": "contract.judge",
+    "NoOptions": "contract.options",
+    "Options": "contract.options",
+    "Pair": "contract.judge",
+    "Policy": "contract.policy",
+    "RLHFError": "contract.errors",
+    "Reward": "contract.reward",
+    "RewardContext": "contract.reward",
+    "RewardSource": "contract.reward",
+    "Run": "recipe.handle",
+    "SamplingSpec": "contract.policy",
+    "Scores": "contract.reward",
+    "Tracker": "contract.tracker",
+    "TrainContext": "contract.trainer",
+    "Trainer": "contract.trainer",
+    "Verdict": "contract.judge",
+    "evaluate": "recipe.api",
+    "hookimpl": "contract.components",
+    "resume": "recipe.api",
+    "train": "recipe.api",
+}
+
+__all__ = [
+    "BaseTrainer", "Completion", "Component", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
+    "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
+    "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "evaluate", "hookimpl", "resume",
+    "train",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

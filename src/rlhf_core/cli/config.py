@@ -53,12 +53,13 @@ def show(setup: Setup, recipe: str, resolved: bool, settings: tuple[str, ...]) -
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the recipe.")
 @click.pass_obj
 def check(setup: Setup, recipes: tuple[str, ...], settings: tuple[str, ...]) -> None:
-    """Tell everything that is wrong with a recipe; several are laid over each other in order."""
+    """Tell everything that is wrong with recipes."""
     from rlhf_core.recipe.resolve import read, resolve
     from rlhf_core.recipe.settings import with_settings
 
-    found = resolve(with_settings(read(recipes), settings), setup.catalog)
-    click.echo(f"{found.name}: fine ({', '.join(stage.name for stage in found.stages)})")
+    for recipe in recipes:
+        found = resolve(with_settings(read([recipe]), settings), setup.catalog)
+        click.echo(f"{recipe}: fine ({', '.join(stage.name for stage in found.stages)})")
 
 
 @command.command("schema")

@@ -100,6 +100,15 @@ def rlhf(ctx: click.Context, plugins: tuple[str, ...], no_plugins: bool, debug: 
     ctx.obj = Setup(off=tuple(off), third_party=not no_plugins, debug=debug)
 
 
+QUIET: Final = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What other libraries would print between our lines; set in the environment, these stay as they are."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. Exits with 0, the code of the error, 2 for wrong usage, or 130 after Ctrl-C."""
     sys.exit(run(arguments))
@@ -109,6 +118,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a user's mistake is told in its own words, without a traceback."""
     from rlhf_core.contract.errors import RLHFError
 
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result: Any = rlhf.main(args=words, prog_name="rlhf", standalone_mode=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,11 +26,13 @@ class Node:
         value: a dict or list of nodes, or a plain scalar.
         place: ``puns.yaml:12:5`` of its key, or the flag that gave it (``--set trainer.beta``).
         folder: relative paths in it start here; None for the working directory.
+        whole: nothing is laid under it: it replaces a section instead of changing keys of it.
     """
 
     value: Any
     place: str
     folder: Path | None = None
+    whole: bool = False
 
     def plain(self) -> Any:
         """The value with nothing but plain Python in it."""
@@ -65,10 +67,10 @@ class Node:
 
     def with_value(self, key: str, child: Node) -> Node:
         """A mapping with one key set. Its own place stays."""
-        return Node({**self.value, key: child}, self.place, self.folder)
+        return replace(self, value={**self.value, key: child})
 
     def without(self, *keys: str) -> Node:
-        return Node({key: child for key, child in self.items() if key not in keys}, self.place, self.folder)
+        return replace(self, value={key: child for key, child in self.items() if key not in keys})
 
     def _child(self, key: str | int) -> Node | None:
         if isinstance(self.value, dict):
@@ -96,13 +98,13 @@ def merge(base: Node | None, over: Node | None) -> Node | None:
     """
     if base is None or over is None:
         return over if base is None else base
-    if not (isinstance(base.value, dict) and isinstance(over.value, dict)):
+    if over.whole or not (isinstance(base.value, dict) and isinstance(over.value, dict)):
         return over
     merged = dict(_kept(base, over))
     for key, child in over.items():
         lower = merged.get(key)
         merged[key] = merge(lower, child) or child
-    return Node(merged, over.place, over.folder)
+    return Node(merged, over.place, over.folder, whole=base.whole)
 
 
 def _kept(base: Node, over: Node) -> Iterator[tuple[str, Node]]:

@@ -69,14 +69,27 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A validated recipe; ``stages`` are those that were asked for and those they need, in order."""
+    """A validated recipe.
+
+    Args:
+        stages: those that were asked for and those they need, in order.
+        evaluate: the evaluation, where it was asked for; ``measured`` are its options without their components.
+    """
 
     name: str
     stages: tuple[Stage, ...]
     evaluate: Evaluate | None
+    measured: EvaluateOptions | None
 
     def stage(self, name: str) -> Stage:
         return next(stage for stage in self.stages if stage.name == name)
+
+    def plain(self) -> dict[str, Any]:
+        """As a recipe again, every default filled in."""
+        plain: dict[str, Any] = {"name": self.name, "stages": [stage.plain() for stage in self.stages]}
+        if self.evaluate is not None:
+            plain["evaluate"] = self.evaluate.options.model_dump(mode="json")
+        return plain
 
 
 def read(configs: Sequence[str]) -> Node:
@@ -113,7 +126,8 @@ def resolve(
     evaluation = reader.evaluation() if evaluate else None
     findings.stop_if_any()
     assert options is not None, "what is wrong with it would have been found"
-    return Recipe(options.name, tuple(stage for stage in read_stages if stage is not None), evaluation)
+    complete_stages = tuple(stage for stage in read_stages if stage is not None)
+    return Recipe(options.name, complete_stages, evaluation, options.evaluate)
 
 
 def _complete(recipe: Node) -> Node:
@@ -300,7 +314,8 @@ class _Reader:
 
     def _references(self, stage: StageOptions) -> Iterator[tuple[str, Keys]]:
         """Names of stages that this one refers to, and the key that does so."""
-        if stage.from_ != BASE and not _is_folder(stage.from_):
+        # `base` is the model itself even where a stage is called so.
+        if stage.from_ != BASE and (stage.from_ in self.names or not _is_folder(stage.from_)):
             yield stage.from_, ("from",)
         for name in stage_references(stage.model.path):
             yield name, ("model", "path")
@@ -315,7 +330,8 @@ class _Reader:
         earlier = self.names[:index]
         near = difflib.get_close_matches(name, earlier, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{name!r} is no earlier stage and no run folder{hint}; there are {', '.join([BASE, *earlier])}"
+        there = ", ".join(dict.fromkeys([BASE, *earlier]))
+        return f"{name!r} is no earlier stage and no run folder{hint}; there are {there}"
 
     def _node(self, *keys: str | int) -> Node:
         return self.recipe.nearest(keys)

@@ -1,0 +1,61 @@
+"""Tables of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from .tables import print_table
+
+
+def print_evaluations(evaluations: Mapping[str, Mapping[str, Any]]) -> None:
+    """One table over all runs: a row per metric, a column per run, differences to the baseline in brackets."""
+    if not evaluations:
+        return
+    metrics = list(dict.fromkeys(row["name"] for found in evaluations.values() for row in found["summary"]))
+    rows = []
+    for metric in metrics:
+        cells = [_find(found["summary"], metric) for found in evaluations.values()]
+        rows.append([metric, *(cell(found) for found in cells)])
+    baselines = {found["baseline"] for found in evaluations.values() if found.get("baseline")}
+    title = "means with 95 % intervals" + (
+        f"; in brackets the verdict against {', '.join(baselines)}" if baselines else ""
+    )
+    print_table(["metric", *evaluations], rows, title=title)
+
+
+def print_summary(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], baseline: str | None) -> None:
+    """One evaluation: each metric with its interval and, beside a baseline, the paired difference."""
+    compared = any(row["difference"] is not None for row in rows)
+    columns = ["metric", "value", "95 % interval"] + ([f"{baseline}", "difference", "conclusion"] if compared else [])
+    table = []
+    for row in rows:
+        line = [row["name"], _number(row["mean"]), _interval(row["low"], row["high"])]
+        if compared:
+            gap = f"{_number(row['difference'])} {_interval(row['difference_low'], row['difference_high'])}"
+            line += [_number(row["baseline_mean"]), gap.strip(), row["conclusion"]]
+        table.append(line)
+    print_table(columns, table)
+    for note in notes:
+        click.echo(f"note: {note}")
+
+
+def _find(rows: Sequence[Mapping[str, Any]], metric: str) -> Mapping[str, Any] | None:
+    return next((row for row in rows if row["name"] == metric), None)
+
+
+def cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    verdict = f" ({row['conclusion']})" if row.get("conclusion") else ""
+    return f"{_number(row['mean'])} {_interval(row['low'], row['high'])}{verdict}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:.4g}, {high:.4g}]"

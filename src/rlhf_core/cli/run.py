@@ -1,0 +1,43 @@
+"""`rlhf run`: a whole recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .main import Setup
+
+
+@click.command("run")
+@click.argument("recipes", metavar="NAME|FILE...", nargs=-1, required=True)
+@click.option("--output", metavar="FOLDER", help="The folder of its runs.  [default: runs/NAME]")
+@click.option("--seed", type=int, help="Of every stage that has none of its own.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as stages.dpo.trainer.beta=0.2.")
+@click.pass_obj
+def command(
+    setup: Setup, recipes: tuple[str, ...], output: str | None, seed: int | None, settings: tuple[str, ...]
+) -> int:  # fmt: skip
+    """Run a recipe: stages in order, then their evaluation, then the report.
+
+    Stages that are finished are reused, one that was stopped goes on, and one whose options or data changed is trained
+    anew beside the old one. Several recipes are laid over each other.
+    """
+    from rlhf_core.recipe.pipeline import Session, run_recipe
+    from rlhf_core.recipe.provenance import command_line
+    from rlhf_core.recipe.resolve import read, resolve
+    from rlhf_core.recipe.settings import with_settings
+
+    from .progress import listeners
+    from .results import print_evaluations
+
+    given = [*settings, *([f"seed={seed}"] if seed is not None else [])]
+    recipe = resolve(with_settings(read(recipes), given), setup.catalog)
+    root = Path(output) if output else Path("runs") / recipe.name
+    result = run_recipe(recipe, Session(setup.catalog, root, command_line(), click.echo, listeners))
+    if result.stopped is not None:
+        click.echo(f"stopped in {result.stopped}; all is saved. Go on with\n  {command_line()}")
+        return 130
+    print_evaluations(result.evaluations)
+    click.echo(f"report: {result.page}")
+    return 0

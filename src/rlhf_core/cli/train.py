@@ -1,0 +1,126 @@
+"""`rlhf train`: one stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .main import Setup
+
+
+@click.command("train", add_help_option=False)
+@click.option("--algo", metavar="NAME", help="The trainer: sft, reward, dpo, ppo, pretrain or a plugin's.")
+@click.option("--config", "configs", multiple=True, metavar="NAME|FILE", help="Recipe; several go over each other.")
+@click.option("--stage", metavar="NAME", help="The recipe's stage, where --algo fits several.")
+@click.option("--model", metavar="NAME|FOLDER", help="Base model: a folder, a hub name or res:NAME.")
+@click.option("--data", metavar="FILE|NAME", help="Training data: a file, ORG/NAME on the hub or a plugin's data set.")
+@click.option("--reward", metavar="NAME|FUNCTION|RUN", help="What scores: a reward, module:function, or a run.")
+@click.option("--from", "start", metavar="base|RUN", help="What to start from.")
+@click.option("--output", metavar="FOLDER", help="The run's folder.  [default: runs/STAGE-DATE-TIME]")
+@click.option("--steps", type=int, help="Batches to train on.")
+@click.option("--epochs", type=float, help="Passes over the data, in place of --steps.")
+@click.option("--batch-size", type=int, help="Rows per batch.")
+@click.option("--learning-rate", type=float, help="Peak learning rate.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
+@click.option("--seed", type=int, help="Of everything drawn at random.")
+@click.option("--track", multiple=True, metavar="NAME", help="Also send metrics to a tracker, such as tensorboard.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option, such as trainer.beta=0.2.")
+@click.option("--resume", is_flag=False, flag_value="", metavar="RUN", help="Go on with a run that was stopped.")
+@click.option("-h", "--help", "show_help", is_flag=True, help="Show this, and the options of --algo.")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int:
+    """Train one stage of a recipe, and first whatever it needs that is not finished.
+
+    \b
+    rlhf train --algo dpo
+    rlhf train --algo dpo --config puns --set trainer.beta=0.2 --model gpt2 --data pairs.jsonl --output runs/mine
+    rlhf train --algo ppo --help
+    rlhf train --resume runs/mine
+    """
+    setup: Setup = ctx.obj
+    if given["show_help"]:
+        show_help(ctx, setup, given["algo"])
+        return 0
+    if given["resume"] is not None:
+        return resume(setup, given)
+    return train(setup, given)
+
+
+def show_help(ctx: click.Context, setup: Setup, algo: str | None) -> None:
+    """The command's own help; with an algo its options and those of the loop."""
+    click.echo(ctx.get_help())
+    if algo is None:
+        click.echo("\n`rlhf train --algo NAME --help` shows the options of one; `rlhf plugins` what there is.")
+        return
+    from rlhf_core.training.options import TrainingOptions
+
+    from .options import options_table
+
+    found = setup.catalog.find("trainer", algo)
+    click.echo(f"\n{found.component.name}: {found.component.summary}")
+    click.echo(f"\nOptions of {found.component.name} (--set trainer.NAME=VALUE)")
+    options_table(found.options_class())
+    click.echo("\nOptions of the training (--set training.NAME=VALUE)")
+    options_table(TrainingOptions)
+
+
+def train(setup: Setup, given: dict[str, Any]) -> int:
+    from rlhf_core.recipe import api
+    from rlhf_core.recipe.locate import DEFAULT_RECIPE
+
+    from .progress import listeners
+
+    loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device")}
+    output = given["output"]
+    run = api.train(
+        given["algo"], config=given["configs"] or (DEFAULT_RECIPE,), stage=given["stage"], model=given["model"],
+        data=given["data"], reward=given["reward"], start=given["start"], output=output, seed=given["seed"],
+        track=given["track"], set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog,
+        **{key: value for key, value in loop.items() if value is not None},
+    )  # fmt: skip
+    return tell_end(run)
+
+
+def resume(setup: Setup, given: dict[str, Any]) -> int:
+    from rlhf_core.recipe import api
+
+    from .progress import listeners
+
+    place = given["resume"] or given["output"]
+    if not place:
+        raise click.UsageError("--resume needs the run: rlhf train --resume RUN")
+    run = api.resume(place, set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog)
+    return tell_end(run)
+
+
+def tell_end(run: Any) -> int:
+    """Where the results are; after Ctrl-C the command that goes on. Returns: the exit code."""
+    if run.status != "finished":
+        click.echo(f"stopped at step {run.info.get('step')} of {run.info.get('steps')}; all is saved. Go on with")
+        click.echo(f"  rlhf train --resume {run.path}")
+        return 130
+    click.echo(f"model:  {run.folder.model}")
+    for line in loading_lines(run):
+        click.echo(f"        {line}")
+    click.echo(f"report: {run.report}")
+    return 0
+
+
+def loading_lines(run: Any) -> list[str]:
+    """The two lines of Python by which others load the model."""
+    from rlhf_core.contract.identity import ADAPTER_FILE, read_identity
+
+    model = run.folder.model
+    if (model / ADAPTER_FILE).is_file():
+        base = read_identity(model)["base"].get("path")
+        return [
+            f"base = AutoModelForCausalLM.from_pretrained({base!r})",
+            f"model = PeftModel.from_pretrained(base, {str(model)!r})",
+        ]
+    if (model / "config.json").is_file():
+        return [
+            f"model = AutoModelForCausalLM.from_pretrained({str(model)!r})",
+            f"tokenizer = AutoTokenizer.from_pretrained({str(model)!r})",
+        ]
+    return []

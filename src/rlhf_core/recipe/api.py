@@ -1,0 +1,169 @@
+"""From Python: ``train``, ``evaluate`` and ``resume``. The command line is a thin face over this."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlhf_core.contract.errors import RLHFError
+from rlhf_core.registry.catalog import Catalog, default_catalog
+from rlhf_core.store.atomic import write_text
+from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
+
+from .asking import Question, free_name, pose
+from .choosing import Wish, choose
+from .evaluating import Measurement
+from .handle import EvaluatedRun, Run
+from .lending import finished_model
+from .locate import DEFAULT_RECIPE
+from .pipeline import Session, ensure_stage, folders, free_folder, train_stage
+from .provenance import command_line
+from .reporting import write_run_page
+from .resolve import read, resolve
+from .settings import stage_names, with_settings
+from .stages import prepare, require_free
+
+if TYPE_CHECKING:
+    from rlhf_core.training.observers import Observer
+
+    from .resolve import Stage
+
+Tell = Callable[[str], None]
+Observers = Callable[["Stage"], "Sequence[Observer]"]
+Records = Sequence[Mapping[str, Any]]
+Settings = Mapping[str, Any] | Sequence[str]
+
+
+def train(
+    algo: str | None = None, *, config: str | Sequence[str] = DEFAULT_RECIPE, stage: str | None = None,
+    model: str | None = None, data: str | Path | Records | None = None,
+    reward: Any = None, start: str | Run | None = None, output: str | Path | None = None,
+    seed: int | None = None, track: Sequence[str] = (), set: Settings = (),
+    tell: Tell = print, observers: Observers | None = None, catalog: Catalog | None = None, command: str | None = None,
+    **training: Any,
+) -> Run:  # fmt: skip
+    """Train one stage, and first whatever it needs that is not finished yet.
+
+    Args:
+        algo: the trainer, such as ``"dpo"``; the recipe's stage of that algo is trained.
+        config: recipe by name or path; several are laid over each other.
+        data: a file, a hub name, a plugin's data set, or records as dicts.
+        reward: a name, ``"module:function"``, a run, a section, or a Python function of (prompt, completion).
+        start: what to start from: ``"base"``, a run or its folder.
+        output: the run's folder; default ``runs/ALGO-DATE-TIME``.
+        set: options by dotted keys, such as ``{"trainer.beta": 0.2}``.
+        tell: gets a line for each thing a user should know.
+        training: options of the loop, such as ``steps=100``.
+    Raises: RLHFError for everything that a user can mend.
+    """
+    catalog = catalog or default_catalog()
+    wish = Wish(
+        algo=algo, stage=stage, configs=(config,) if isinstance(config, str) else tuple(config), model=model,
+        data=_data(data), reward=str(reward.path) if isinstance(reward, Run) else reward,
+        start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
+        track=tuple(track), settings=_settings(set),
+    )  # fmt: skip
+    choice = choose(wish, catalog)
+    for line in choice.told:
+        tell(line)
+    target = Path(output) if output is not None else default_output(choice.name)
+    require_free(target)
+    root = DEFAULT_ROOT / choice.recipe.name
+    session = Session(catalog, root, command or command_line(), tell, observers)
+    runs: dict[str, RunFolder] = {}
+    for needed in choice.recipe.stages[:-1]:
+        run, outcome = ensure_stage(needed, choice.recipe, runs, session)
+        runs[needed.name] = run
+        if outcome is not None and outcome.status == "stopped":
+            return Run(run.path, catalog=catalog)
+    wanted = choice.recipe.stage(choice.name)
+    prepared = prepare(wanted, catalog, folders(runs, wanted.needs))
+    run, _ = train_stage(prepared, target, choice.recipe, session)
+    return Run(run.path, catalog=catalog)
+
+
+def evaluate(
+    run: str | Path | Run | None = None, *, judge: str | Mapping[str, Any] | None = None,
+    baseline: str | Path | Run | None = None, config: str | None = None,
+    evaluators: Sequence[str | Mapping[str, Any]] | None = None,
+    data: str | Path | Records | None = None, name: str | None = None, set: Settings = (),
+    tell: Tell = print, catalog: Catalog | None = None,
+) -> EvaluatedRun:  # fmt: skip
+    """Measure a run, alone or beside a baseline, and write what was found into it.
+
+    Args:
+        run: a run or its folder; the newest by default.
+        judge: a judge by name or section; with a baseline it compares, without it grades.
+        baseline: a run, a model, or ``"base"``.
+        config: a recipe whose ``evaluate`` section says what is measured; by default the one the run was made with.
+        evaluators: these in place of the section's.
+        data: prompts, in place of the section's.
+        name: of the files in ``evaluation/``; by default one that is free.
+        set: options of the section by dotted keys, such as ``{"sampling.n": 4, "judge.model": "gpt-4o"}``.
+    Raises: RLHFError for everything that a user can mend.
+    """
+    catalog = catalog or default_catalog()
+    folder = RunFolder.newest() if run is None else RunFolder.open(run.path if isinstance(run, Run) else run)
+    finished_model(folder)
+    against = str(baseline.path) if isinstance(baseline, Run) else None if baseline is None else str(baseline)
+    question = Question(
+        judge={"judge": judge} if isinstance(judge, str) else judge,
+        config=config,
+        evaluators=None if evaluators is None else [{"evaluator": e} if isinstance(e, str) else e for e in evaluators],
+        data=_data(data),
+        settings=_settings(set),
+    )
+    asked = pose(question, folder, catalog, tell)
+    measurement = Measurement(asked, catalog, runs={}, tell=tell)
+    records = measurement.records(folder)
+    result = measurement.measure(folder, against, records)
+    label = name or free_name(folder, asked, against)
+    measurement.write(folder, against, label, records, result)
+    write_run_page(folder)
+    return EvaluatedRun(folder.path, result, name=label, catalog=catalog)
+
+
+def resume(
+    path: str | Path, *, set: Sequence[str] = (), tell: Tell = print,
+    observers: Observers | None = None, catalog: Catalog | None = None, command: str | None = None,
+) -> Run:  # fmt: skip
+    """Go on with a run that was stopped, to the same weights as if it had not been.
+
+    Raises: RLHFError when there is no such run, it is finished, or anything it depends on is different now.
+    """
+    catalog = catalog or default_catalog()
+    run = RunFolder.open(path)
+    if run.status == "finished":
+        raise RLHFError(f"{run.path}: is finished; nothing to go on with")
+    recipe = read([str(run.recipe)])
+    name = stage_names(recipe)[0]
+    resolved = resolve(with_settings(recipe, set, stage=name), catalog, evaluate=False)
+    session = Session(catalog, run.path.parent, command or command_line(), tell, observers)
+    train_stage(prepare(resolved.stages[0], catalog, {}), run.path, resolved, session, resume=True)
+    return Run(run.path, catalog=catalog)
+
+
+def default_output(name: str, root: Path = DEFAULT_ROOT) -> Path:
+    """``runs/NAME-DATE-TIME``, with a number behind it where two begin in one second."""
+    path = root / f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    return free_folder(path, "-") if path.exists() else path
+
+
+def _data(data: str | Path | Records | None) -> str | None:
+    """Records as a file, by their content: a run that goes on, or is measured, reads them again."""
+    if data is None or isinstance(data, str | Path):
+        return None if data is None else str(data)
+    text = "".join(json.dumps(dict(record), ensure_ascii=False) + "\n" for record in data)
+    path = DEFAULT_ROOT / "data" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
+    write_text(path, text)
+    return str(path)
+
+
+def _settings(settings: Settings) -> tuple[str, ...]:
+    if isinstance(settings, Mapping):
+        return tuple(f"{key}={json.dumps(value)}" for key, value in settings.items())
+    return tuple(settings)

@@ -1,0 +1,153 @@
+"""`rlhf run`: the stages of a recipe in order, each reused, continued or trained; then measured; then one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rlhf_core.registry.catalog import Catalog
+from rlhf_core.store.run import RunFolder
+from rlhf_core.training.observers import Observer
+from rlhf_core.training.outcome import Outcome
+
+from .differences import differing_keys
+from .evaluating import Measurement
+from .reporting import write_page, write_run_page
+from .resolve import Recipe, Stage
+from .schema import EvaluateOptions
+from .sections import STAGE_PREFIX
+from .stages import Prepared, notes, prepare, run_stage
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What is the same for every stage of one command.
+
+    Args:
+        root: the folder of the recipe's runs, a folder per stage.
+        command: what was typed, for the record.
+        tell: where lines for the user go.
+        observers: makes the listeners of a stage's training.
+    """
+
+    catalog: Catalog
+    root: Path
+    command: str
+    tell: Tell
+    observers: Callable[[Stage], Sequence[Observer]] | None = None
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """``stopped`` is the stage in which Ctrl-C came; then the rest was not begun."""
+
+    runs: Mapping[str, RunFolder]
+    evaluations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    page: Path | None = None
+    stopped: str | None = None
+
+
+def run_recipe(recipe: Recipe, session: Session) -> PipelineResult:
+    """All stages, then the evaluation and the page.
+
+    Raises: RLHFError as the stages do.
+    """
+    runs: dict[str, RunFolder] = {}
+    for stage in recipe.stages:
+        run, outcome = ensure_stage(stage, recipe, runs, session)
+        runs[stage.name] = run
+        if outcome is not None and outcome.status == "stopped":
+            return PipelineResult(runs, stopped=stage.name)
+    evaluations = evaluate_recipe(recipe, runs, session) if recipe.evaluate else {}
+    page = write_page(session.root, recipe.name, runs, command=session.command)
+    return PipelineResult(runs, evaluations, page)
+
+
+def ensure_stage(
+    stage: Stage, recipe: Recipe, runs: Mapping[str, RunFolder], session: Session
+) -> tuple[RunFolder, Outcome | None]:  # fmt: skip
+    """A finished run of the stage: the one there is, if it is of these very options and data; else trained now.
+
+    An unfinished one goes on; one of other options steps aside as ``NAME~1``. The outcome is None where it was reused.
+    """
+    prepared = prepare(stage, session.catalog, folders(runs, stage.needs))
+    run = RunFolder(session.root / stage.name)
+    if run.exists and run.info.get("fingerprint") == prepared.fingerprint:
+        if run.status == "finished":
+            session.tell(f"{stage.name}: finished already, reused: {run.path}")
+            return run, None
+        session.tell(f"{stage.name}: was {run.status}, goes on: {run.path}")
+        return train_stage(prepared, run.path, recipe, session, resume=True)
+    if run.exists:
+        aside = free_folder(run.path, "~")
+        why = differing_keys(run, stage, prepared.runs)
+        run.path.rename(aside)
+        session.tell(f"{stage.name}: {why} changed; trained anew, the old run is {aside}")
+    return train_stage(prepared, run.path, recipe, session)
+
+
+def train_stage(
+    prepared: Prepared, output: Path, recipe: Recipe, session: Session, *, resume: bool = False
+) -> tuple[RunFolder, Outcome]:
+    """Train a prepared stage, tell of it and write its page."""
+    stage = prepared.stage
+    session.tell(f"{stage.name}: {stage.trainer.name} into {output}")
+    for line in notes(prepared):
+        session.tell(f"{stage.name}: {line}")
+    observers = session.observers(stage) if session.observers else ()
+    measured = evaluate_section(recipe.measured, session.root)
+    run, outcome = run_stage(
+        prepared, output, command=session.command, resume=resume, observers=observers, evaluate=measured
+    )
+    write_run_page(run)
+    return run, outcome
+
+
+def evaluate_section(evaluate: EvaluateOptions | None, root: Path) -> dict[str, Any] | None:
+    """The recipe's evaluation as a single run's: other stages by their folders, no comparison."""
+    if evaluate is None:
+        return None
+    section = evaluate.model_dump(mode="json")
+    return {**_with_folders(section, root), "runs": [], "baseline": None}
+
+
+def _with_folders(value: Any, root: Path) -> Any:
+    if isinstance(value, str) and value.startswith(STAGE_PREFIX):
+        return str(root / value.removeprefix(STAGE_PREFIX))
+    if isinstance(value, dict):
+        return {key: _with_folders(child, root) for key, child in value.items()}
+    return [_with_folders(child, root) for child in value] if isinstance(value, list) else value
+
+
+def evaluate_recipe(
+    recipe: Recipe, runs: Mapping[str, RunFolder], session: Session
+) -> dict[str, Mapping[str, Any]]:  # fmt: skip
+    """Measure the runs that the recipe names, each beside the baseline. By stage, as written to the runs."""
+    evaluate = recipe.evaluate
+    assert evaluate is not None, "the recipe has an evaluation"
+    writing = [stage.name for stage in recipe.stages if stage.trainer.found.target().generates]
+    measurement = Measurement(evaluate, session.catalog, runs=folders(runs, runs), tell=session.tell)
+    results = {}
+    for name in evaluate.options.runs or writing:
+        run = runs[name] if name in runs else RunFolder.open(name)
+        baseline = evaluate.options.baseline if evaluate.options.baseline != name else None
+        session.tell(f"evaluation of {name}" + (f" against {baseline}" if baseline else ""))
+        results[name] = measurement.of(run, baseline=baseline, name="recipe")
+        write_run_page(run)
+    return results
+
+
+def folders(runs: Mapping[str, RunFolder], names: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(runs[name].path) for name in names}
+
+
+def free_folder(path: Path, mark: str) -> Path:
+    """``path`` with the first number behind ``mark`` that no folder has yet."""
+    number = 1
+    while (free := path.with_name(f"{path.name}{mark}{number}")).exists():
+        number += 1
+    return free
