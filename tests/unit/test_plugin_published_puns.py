@@ -79,6 +79,12 @@ def test_a_conversation_is_an_answer_that_has_begun(tmp_path: Path) -> None:
     assert row["completion"] == "that rings true"
 
 
+def test_conversations_can_be_left_out(tmp_path: Path) -> None:
+    file = write(tmp_path, [a_record(**{"Conversation Prompt": "who is there?"})])
+    dataset = PublishedPuns(PublishedPunsOptions(file=file, view="prompts", conversation=False))
+    assert [row["prompt"] for split in SPLITS for row in dataset.rows(split)] == ["make a pun about bells"]
+
+
 @pytest.mark.parametrize("absent", [None, "", "  "])
 def test_without_a_conversation_the_request_is_the_prompt(tmp_path: Path, absent: str | None) -> None:
     (row,) = all_rows(write(tmp_path, [a_record(**{"Conversation Prompt": absent})]), "prompts")

@@ -53,10 +53,11 @@ def test_a_missing_file_says_where_it_is_published(tmp_path: Path) -> None:
         read_labels(str(tmp_path / "nowhere.jsonl"))
 
 
-def test_starts_are_alike_but_for_their_ids() -> None:
+def test_starts_are_alike_but_for_their_ids_and_draws() -> None:
     rows = [row for split in ("train", "test") for row in TextStarts(TextStartsOptions(count=3)).rows(split)]
     assert {row["prompt"] for row in rows} == {"\n"}
     assert len({row["id"] for row in rows}) == 6
+    assert [row["draw"] for row in rows] == [1, 2, 3, 1, 2, 3]
 
 
 def test_an_unknown_split_names_the_known_ones() -> None:

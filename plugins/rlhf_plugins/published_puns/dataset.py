@@ -37,7 +37,8 @@ class PublishedPuns:
         plain = plain_answers(records) if self.options.view == "pairs" else {}
         for record in records:
             if split_of(record) == split:
-                yield {"id": f"pun-{record.row}", "prompt": prompt(record), **self._answers(record, plain)}
+                asked = prompt(record) if self.options.conversation else record.direct
+                yield {"id": f"pun-{record.row}", "prompt": asked, **self._answers(record, plain)}
 
     def _answers(self, record: PublishedPun, plain: Mapping[int, str]) -> Row:
         match self.options.view:

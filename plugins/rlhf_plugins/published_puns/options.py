@@ -16,3 +16,6 @@ class PublishedPunsOptions(Options):
     """Pun_Dataset.json, as published at github.com/JacksonPaull/RLHF; relative to the working folder."""
     view: View = "pairs"
     """pairs (prompt, chosen, rejected: every stage can read it), demonstrations (prompt, completion) or prompts."""
+    conversation: bool = True
+    """Whether a record that has a conversation asks by it; false asks every record by its request alone, which is
+    shorter."""

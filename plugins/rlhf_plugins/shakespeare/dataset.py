@@ -44,7 +44,7 @@ class TextStarts:
         """Splits: train, validation, test, alike but for their ids."""
         _check(split, STARTS_SPLITS, "text-starts")
         for number in range(1, self.options.count + 1):
-            yield {"id": f"start-{split}-{number}", "prompt": self.options.prompt}
+            yield {"id": f"start-{split}-{number}", "prompt": self.options.prompt, "draw": number}
 
 
 def part_of(sample: str) -> str:

@@ -21,4 +21,5 @@ class TextStartsOptions(Options):
     prompt: str = Field(default="\n", min_length=1)
     """The text that every completion goes on from."""
     count: int = Field(default=128, ge=1)
-    """Rows per split. They differ in nothing but their ids, so any number of draws can be told apart."""
+    """Rows per split. They differ in nothing but their ids and the column ``draw``, which lets an evaluation ask
+    the same prompt more than once."""
