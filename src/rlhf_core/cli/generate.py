@@ -42,5 +42,9 @@ def command(
         "n": n, "temperature": temperature, "max_new_tokens": max_new_tokens, "top_k": top_k, "top_p": top_p,
     }  # fmt: skip
     sampling = {key: value for key, value in given.items() if value is not None}
-    for answer in run.generate(asked, seed=seed, **sampling):
-        click.echo(answer)
+    answers = run.generate(asked, seed=seed, **sampling)
+    per_prompt = len(answers) // len(asked)
+    for number, answer in enumerate(answers):
+        if len(asked) > 1 and number % per_prompt == 0:
+            click.echo(f"{asked[number // per_prompt]}:")
+        click.echo(f"  {answer}" if len(asked) > 1 else answer)

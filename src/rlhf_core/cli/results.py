@@ -9,6 +9,9 @@ import click
 
 from .tables import print_table
 
+VERDICTS = {"not distinguishable": "="}
+"""Short words for narrow columns."""
+
 
 def print_evaluations(evaluations: Mapping[str, Mapping[str, Any]]) -> None:
     """One table over all runs: a row per metric, a column per run, differences to the baseline in brackets."""
@@ -21,7 +24,7 @@ def print_evaluations(evaluations: Mapping[str, Mapping[str, Any]]) -> None:
         rows.append([metric, *(cell(found) for found in cells)])
     baselines = {found["baseline"] for found in evaluations.values() if found.get("baseline")}
     title = "means with 95 % intervals" + (
-        f"; in brackets the verdict against {', '.join(baselines)}" if baselines else ""
+        f"; (verdict against {', '.join(baselines)}; = not distinguishable)" if baselines else ""
     )
     print_table(["metric", *evaluations], rows, title=title)
 
@@ -49,7 +52,8 @@ def _find(rows: Sequence[Mapping[str, Any]], metric: str) -> Mapping[str, Any] |
 def cell(row: Mapping[str, Any] | None) -> str:
     if row is None:
         return ""
-    verdict = f" ({row['conclusion']})" if row.get("conclusion") else ""
+    conclusion = row.get("conclusion")
+    verdict = f" ({VERDICTS.get(conclusion, conclusion)})" if conclusion else ""
     return f"{_number(row['mean'])} {_interval(row['low'], row['high'])}{verdict}"
 
 

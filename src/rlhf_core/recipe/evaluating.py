@@ -67,9 +67,11 @@ class Measurement:
         records = self.records(run)
         mark = self._mark(run, baseline, records)
         written = read_evaluation(run, name)
+        what = f"{run.name}: evaluation" + (f" against {baseline}" if baseline else "")
         if written is not None and written.get("fingerprint") == mark:
-            self.tell(f"{run.path}: evaluation {name!r} is there already, reused")
+            self.tell(f"{what} is there already, reused")
             return written
+        self.tell(f"{what} on {len(records)} prompts")
         return self.write(run, baseline, name, records, self.measure(run, baseline, records))
 
     def measure(self, run: RunFolder, baseline: str | None, records: Sequence[PromptRecord]) -> EvaluationResult:
@@ -105,7 +107,7 @@ class Measurement:
         return content
 
     def records(self, run: RunFolder) -> list[PromptRecord]:
-        """The prompts: the evaluation's own, else those that the run held out. Each prompt once."""
+        """The prompts: the evaluation's own, else those that the run held out. Each once, unless draws are numbered."""
         lender = self._lender(run)
         data, split = self.options.options.data, "train"
         if data is None:
@@ -113,7 +115,7 @@ class Measurement:
         records = load_prompts(data, split, lender)
         if not records:
             raise RLHFError(f"{run.path}: nothing to ask: the run held out no data; give prompts by --data FILE")
-        return list({prompt_text(record.prompt): record for record in reversed(records)}.values())[::-1]
+        return list({_asked_as(record): record for record in reversed(records)}.values())[::-1]
 
     def _subject(self, place: str, records: Sequence[PromptRecord], lender: Lender) -> Subject:
         key = (place, digest([record.id for record in records]))
@@ -170,6 +172,11 @@ class Measurement:
             self.tell(f"{run.path}: its training data cannot be read again ({str(error).splitlines()[0]})")
             return None
         return list(_completions(loaded.records)) or None
+
+
+def _asked_as(record: PromptRecord) -> tuple[str, str]:
+    """What tells prompts apart. A source that repeats one on purpose numbers the repetitions in a column ``draw``."""
+    return prompt_text(record.prompt), str(record.fields.get("draw", ""))
 
 
 def load_prompts(data: DataOptions, split: Any, lender: Lender) -> list[PromptRecord]:

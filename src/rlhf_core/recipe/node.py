@@ -11,8 +11,8 @@ from rlhf_core.contract.components import KINDS
 
 Keys: TypeAlias = tuple[str | int, ...]
 
-NAMING_KEYS = (*(kind for kind in KINDS if kind not in ("trainer", "dataset")), "algo", "source")
-"""The keys that name a component, its options beside them."""
+NAMING_KEYS = (*(kind for kind in KINDS if kind not in ("trainer", "dataset")), "source")
+"""The keys that name a component with its options beside them."""
 
 ALTERNATIVES = (("epochs", "steps"), ("steps", "epochs"), ("fraction", "sources"), ("sources", "fraction"))
 """(old, new): giving the new key takes the old one away, since only one of the two may stand."""
@@ -108,10 +108,15 @@ def merge(base: Node | None, over: Node | None) -> Node | None:
 
 
 def _kept(base: Node, over: Node) -> Iterator[tuple[str, Node]]:
-    for naming in NAMING_KEYS:
-        old, new = base.get(naming), over.get(naming)
-        if naming != "algo" and old is not None and new is not None and old.value != new.value:
-            return ((key, child) for key, child in base.items() if key == "path")
+    if any(_renamed(base.get(naming), over.get(naming)) for naming in NAMING_KEYS):
+        return ((key, child) for key, child in base.items() if key == "path")
     given = {key for key, child in over.items() if child.value is not None}
     replaced = {old for old, new in ALTERNATIVES if new in given}
     return ((key, child) for key, child in base.items() if key not in replaced)
+
+
+def _renamed(old: Node | None, new: Node | None) -> bool:
+    """Whether both are names, and different ones. A stage's ``reward:`` is a section and no name."""
+    if old is None or new is None or not (isinstance(old.value, str) and isinstance(new.value, str)):
+        return False
+    return old.value != new.value

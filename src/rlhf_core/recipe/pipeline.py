@@ -135,7 +135,6 @@ def evaluate_recipe(
     for name in evaluate.options.runs or writing:
         run = runs[name] if name in runs else RunFolder.open(name)
         baseline = evaluate.options.baseline if evaluate.options.baseline != name else None
-        session.tell(f"evaluation of {name}" + (f" against {baseline}" if baseline else ""))
         results[name] = measurement.of(run, baseline=baseline, name="recipe")
         write_run_page(run)
     return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +16,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Findings:
-    """Collects mistakes in reading order, each once, and raises them all."""
+    """Collects mistakes, each once, and raises them all in the order of their places."""
 
     def __init__(self) -> None:
         self._lines: dict[str, type[RLHFError]] = {}
@@ -32,9 +33,15 @@ class Findings:
         """Raises: Problems; MissingComponent when nothing is wrong but that something is not installed."""
         if not self._lines:
             return
+        lines = sorted(self._lines, key=_reading_order)
         if all(issubclass(kind, MissingComponent) for kind in self._lines.values()):
-            raise MissingComponent("\n".join(self._lines))
-        raise Problems(list(self._lines))
+            raise MissingComponent("\n".join(lines))
+        raise Problems(lines)
+
+
+def _reading_order(line: str) -> tuple[str, int, int]:
+    place = re.match(r"(.*?):(\d+):(\d+): ", line)
+    return (place[1], int(place[2]), int(place[3])) if place else ("", 0, 0)
 
 
 def validate(
