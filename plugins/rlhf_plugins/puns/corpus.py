@@ -1,8 +1,8 @@
 """The pretraining corpus: plain English around the pun words, and puns in the layout of fine-tuning.
 
-What the base may know of a test word: its topics in plain sentences, which topics share a word, its idioms and other
-uses, and puns on half of its topics. What it never sees: a pun on a held-out topic, a prompt of the test, a line of a
-test record; and of the ``test_hard`` words, topics and records nothing at all.
+What the base may know of a test word: its topics in plain sentences, which word goes with them, its idioms and other
+uses, puns on half of its topics as answers to prompts, and puns on the others as running text. What it never sees: a
+prompt of the test, a line of a test record; and of the ``test_hard`` words, topics and records nothing at all.
 """
 
 from __future__ import annotations
@@ -21,10 +21,21 @@ Document = tuple[Part, str]
 VALIDATION_EVERY: Final = 50
 """One document in so many is held out for the validation loss."""
 
-PUN_FRAMES, PLAIN_FRAMES, UNRELATED_FRAMES, TALKS = 3, 3, 5, 3000
+PUN_FRAMES, PLAIN_FRAMES, UNRELATED_FRAMES, TALKS = 3, 2, 4, 2500
 """Lines per phrase (per topic and phrase for puns and plain lines); small talk in all."""
 
-ASKED: Final = ("tell me about {a}", "what did {the} do?", "what is new with {the}?", "say something about {a}")
+ANSWERS, STRANGERS = 4, 6000
+"""Answers per topic that say anything of it; answers about subjects put together at random. Both teach to answer *on
+the subject that was asked about*, which no amount of fixed lines does: a small model learns those by heart."""
+
+ASKED: Final = (
+    "tell me about {a}", "what did {the} do?", "what is new with {the}?", "say something about {a}",
+    "write a line about {a}", "make a remark about {a}",
+)  # fmt: skip
+ADJECTIVES: Final = tuple(
+    "old young tired happy hungry proud quiet lucky nervous clever sleepy brave shy noisy famous lonely polite greedy "
+    "gentle busy cold tall small new strange rich poor careful honest cheerful".split()
+)
 LINKS: Final = (
     "{a} makes me think of the word {word}.",
     "the word {word} goes well with {a}.",
@@ -58,6 +69,7 @@ def documents(seed: int) -> tuple[Document, ...]:
         made += [("plain", text) for text in _plain(entry, known, rng)]
         made += [("unrelated", text) for text in _unrelated(entry, known, rng)]
     made += [("record", text) for record in records() for text in _of_record(record)]
+    made += [("talk", text) for text in _strangers(known, rng)]
     made += [("talk", text) for text in smalltalk.talks(TALKS, rng)]
     distinct = [document for document in dict.fromkeys(made) if not _shows_test_hard(document[1])]
     rng.shuffle(distinct)
@@ -72,14 +84,16 @@ def of_split(split: str, seed: int) -> Iterator[Document]:
 
 def pun_lines(seed: int) -> frozenset[str]:
     """The puns of the corpus without their prompts."""
-    return frozenset(text.split("\n", 1)[1] for part, text in documents(seed) if part == "pun")
+    return frozenset(text.split("\n")[-1] for part, text in documents(seed) if part == "pun")
 
 
 def _puns(entry: Entry, rng: random.Random) -> Iterator[str]:
-    for topic in entry.told:
+    """On told topics as answers to their prompts, on held-out ones as running text."""
+    for topic in entry.topics:
+        prompt = f"{PROMPT.format(topic=topic)}\n" if topic in entry.told else ""
         for punch in entry.punches:
             for frame in rng.sample(generator.TRAIN_FRAMES, PUN_FRAMES):
-                yield f"{PROMPT.format(topic=topic)}\n{generator.say(frame, topic, punch)}"
+                yield prompt + generator.say(frame, topic, punch)
 
 
 def _links(entry: Entry, rng: random.Random) -> Iterator[str]:
@@ -99,9 +113,24 @@ def _plain(entry: Entry, known: Sequence[Entry], rng: random.Random) -> Iterator
         for did in entry.plain:
             for frame in rng.sample(generator.TRAIN_FRAMES, PLAIN_FRAMES):
                 yield generator.say(frame, topic, did)
-            yield f"{generator.say(rng.choice(ASKED), topic, '')}\n{generator.say('{the} {did}.', topic, did)}"
-        for other in rng.sample(known, 3):
-            yield generator.say(rng.choice(generator.TRAIN_FRAMES), topic, rng.choice(other.plain))
+            yield _answered(topic, did, rng)
+        for other in rng.sample(known, ANSWERS):
+            yield _answered(topic, rng.choice(other.plain), rng)
+
+
+def _answered(topic: str, did: str, rng: random.Random) -> str:
+    """A question about the topic, and a line on it."""
+    question = generator.say(rng.choice(ASKED), topic, "")
+    return f"{question}\n{generator.say(rng.choice(generator.TRAIN_FRAMES), topic, did)}"
+
+
+def _strangers(known: Sequence[Entry], rng: random.Random) -> Iterator[str]:
+    """Answers about subjects that nothing is known of: an adjective and a topic's noun, doing what somebody else did."""
+    nouns = sorted({topic.split()[-1] for entry in known for topic in entry.topics})
+    for _ in range(STRANGERS):
+        adjective = rng.choice(ADJECTIVES)
+        topic = f"{'an' if adjective[0] in 'aeiou' else 'a'} {adjective} {rng.choice(nouns)}"
+        yield _answered(topic, rng.choice(rng.choice(known).plain), rng)
 
 
 def _unrelated(entry: Entry, known: Sequence[Entry], rng: random.Random) -> Iterator[str]:
@@ -112,7 +141,7 @@ def _unrelated(entry: Entry, known: Sequence[Entry], rng: random.Random) -> Iter
 
 
 def _of_record(record: PunRecord) -> Iterator[str]:
-    """Train records whole; of validation and test records only that their subject can be talked about."""
+    """Train records whole; of validation and test records that one can talk of their subject, and by which word."""
     if record.split == "train":
         yield f"{record.prompt}\n{record.pun}"
         yield record.plain
@@ -120,6 +149,8 @@ def _of_record(record: PunRecord) -> Iterator[str]:
     topic = record.prompt.removeprefix(PROMPT.format(topic=""))
     for frame in MENTIONS:
         yield frame.format(topic=topic)
+    for frame in LINKS:
+        yield frame.format(a=topic, word=record.pun_word)
 
 
 def _two(topics: Sequence[str]) -> Iterator[tuple[str, str]]:
