@@ -32,10 +32,11 @@ ASKED: Final = (
     "tell me about {a}", "what did {the} do?", "what is new with {the}?", "say something about {a}",
     "write a line about {a}", "make a remark about {a}",
 )  # fmt: skip
-ADJECTIVES: Final = tuple(
-    "old young tired happy hungry proud quiet lucky nervous clever sleepy brave shy noisy famous lonely polite greedy "
-    "gentle busy cold tall small new strange rich poor careful honest cheerful".split()
-)
+ADJECTIVES: Final = (
+    "old", "young", "tired", "happy", "hungry", "proud", "quiet", "lucky", "nervous", "clever", "sleepy", "brave",
+    "shy", "noisy", "famous", "lonely", "polite", "greedy", "gentle", "busy", "cold", "tall", "small", "new",
+    "strange", "rich", "poor", "careful", "honest", "cheerful",
+)  # fmt: skip
 LINKS: Final = (
     "{a} makes me think of the word {word}.",
     "the word {word} goes well with {a}.",
@@ -125,7 +126,7 @@ def _answered(topic: str, did: str, rng: random.Random) -> str:
 
 
 def _strangers(known: Sequence[Entry], rng: random.Random) -> Iterator[str]:
-    """Answers about subjects that nothing is known of: an adjective and a topic's noun, doing what somebody else did."""
+    """Answers about subjects that nothing is known of: an adjective and a topic's noun, with somebody else's deed."""
     nouns = sorted({topic.split()[-1] for entry in known for topic in entry.topics})
     for _ in range(STRANGERS):
         adjective = rng.choice(ADJECTIVES)
