@@ -66,7 +66,7 @@ def pair_lines(folder: Path) -> list[str]:
     words = pair_correctness(train_pairs, test_pairs)
     topical = pair_correctness(train_pairs, test_pairs, overlap=True)
     lines = [
-        "| pairs | rejected line | n | reward model | bag of words | model − words | words and overlap | model − both |",
+        "| pairs | rejected line | n | reward model | words | model − words | words and overlap | model − both |",
         "|---|---|---|---|---|---|---|---|",
     ]
     cells = [(origin, kind) for origin in ("record", "generated") for kind in KINDS]
@@ -78,10 +78,9 @@ def pair_lines(folder: Path) -> list[str]:
         columns = [[scores[i] for i in at] for scores in (model, words, topical)]
         means = [clustered_mean(column, groups).value for column in columns]
         against = [paired_difference(columns[0], groups, column, groups) for column in columns[1:]]
-        lines.append(
-            f"| {origin} | {kind} | {len(at)} | {means[0]:.3f} | {means[1]:.3f} | {shown(against[0])} | {means[2]:.3f} | "
-            f"{shown(against[1])} |"
-        )
+        own, plain, with_overlap = (f"{mean:.3f}" for mean in means)
+        cells_of_row = [origin, kind, str(len(at)), own, plain, shown(against[0]), with_overlap, shown(against[1])]
+        lines.append(f"| {' | '.join(cells_of_row)} |")
     return [*lines, ""]
 
 
@@ -119,11 +118,12 @@ def policy_lines(folder: Path) -> list[str]:
     for label, ending in (("on held-out topics", True), ("on hand-written prompts", False)):
         rates = [pun_rate(folder, name, ending) for name in ("sft", "dpo", "ppo")]
         lines.append(f"| {label} | {' | '.join(f'{rate:.3f}' for rate in rates)} |")
-    hard = [
+    found = [
         rlhf_core.evaluate(folder / name, evaluators=["puns"], set=[f"data.sources={HARD}"], name="hard")
         for name in ("sft", "dpo", "ppo")
     ]
-    lines.append(f"| on test_hard | {' | '.join(f'{found["puns/pun"].estimate.value:.3f}' for found in hard)} |")
+    hard = [f"{run['puns/pun'].estimate.value:.3f}" for run in found]
+    lines.append(f"| on test_hard | {' | '.join(hard)} |")
     return lines
 
 
