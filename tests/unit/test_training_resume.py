@@ -90,6 +90,7 @@ def test_stopped_at_any_optimizer_step_a_run_ends_as_if_it_had_not_been(tmp_path
         outcome = first.train()
         assert (outcome.status, first.run.status, first.run.model.exists()) == ("stopped", "stopped", False)
         assert first.progress.updates == at, "the step under way is finished, and no other is begun"
+        assert first.run.checkpoints.load(first.trainer.Row).progress["updates"] == at, "and nothing is lost"
         second = build(folder, case, resume=True)
         assert second.train(resume=True).status == "finished"
         assert everything(second) == expected

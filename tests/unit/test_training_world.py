@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
-from training_parts import BigramPolicy, ToyPPO, ToySFT, engine, weights
+from training_parts import BigramPolicy, ToyPPO, ToySFT, demonstrations, engine, weights
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.store.run import RunFolder
@@ -18,7 +18,7 @@ from rlhf_core.training.batching import count_over_ranks
 from rlhf_core.training.world import World
 
 ONLINE = {"steps": 3, "batch_size": 3, "eval_every": 2, "save_every": 3}
-OFFLINE = {"steps": 3, "batch_size": 5, "eval_every": 3, "micro_batch_tokens": 9}
+OFFLINE = {"steps": 3, "batch_size": 5, "eval_every": 3, "micro_batch_tokens": 1}
 
 
 class Quiet(ToyPPO):
@@ -43,7 +43,8 @@ def online(folder: Path, trainer=Quiet, **options):
 
 
 def offline(folder: Path, **options):
-    return engine(folder, ToySFT(), policy=BigramPolicy(), **OFFLINE, **options)
+    held_out = demonstrations(5, seed=1, name="held-out")  # an odd number: the last round has work for one rank only
+    return engine(folder, ToySFT(), policy=BigramPolicy(), validation=held_out, **OFFLINE, **options)
 
 
 def one_of_two(rank: int, folder: Path) -> None:
