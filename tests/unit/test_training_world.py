@@ -28,9 +28,7 @@ class Quiet(ToyPPO):
 
     def validate(self, rows, totals, *, seed):
         found = super().validate(rows, totals, seed=seed)
-        self.context.all_reduce(
-            torch.ones(1)
-        )  # as normalising trainers do: all ranks must come here
+        self.context.all_reduce(torch.ones(1))  # as normalising trainers do: all ranks must come here
         return {"score": found["score"]}
 
 
