@@ -7,6 +7,7 @@ shows which of the two happens. Left out: other losses on the same pairs (IPO, h
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class DPO(BaseTrainer[ReferencedPair]):
     def __init__(self, options: DPOOptions) -> None:
         self.options = options
         # The reference never moves, so each pair's reference logprobs are worked out once per run: they are
-        # kept with the checkpoint, because another batch would round them differently.
+        # kept with the checkpoint, because another batch would round them differently. By content, since records of
+        # the training and of the validation file may share their ids.
         self.reference: dict[str, Tensor] = {}
 
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
@@ -47,16 +49,16 @@ class DPO(BaseTrainer[ReferencedPair]):
         return {"policy": self.policy.train_role("policy")}
 
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[ReferencedPair]:
-        new = [row for row in rows if row.record_id not in self.reference]
+        new = {content_key(row): row for row in rows if content_key(row) not in self.reference}
         if new:
-            logprobs = self._pair_logprobs(new, "reference")
-            self.reference.update(zip((row.record_id for row in new), logprobs.float().cpu(), strict=True))
+            logprobs = self._pair_logprobs(list(new.values()), "reference")
+            self.reference.update(zip(new, logprobs.float().cpu(), strict=True))
         return [
             ReferencedPair(
                 record_id=row.record_id,
                 prompt=row.prompt,
                 completions=row.completions,
-                ref_logprobs=self.reference[row.record_id],
+                ref_logprobs=self.reference[content_key(row)],
             )
             for row in rows
         ]
@@ -102,3 +104,8 @@ class DPO(BaseTrainer[ReferencedPair]):
         """``[pairs, 2]`` sequence logprobs of (chosen, rejected)."""
         scored = self.policy.score(rows, role)
         return sequence_logprobs(scored.logprobs, scored.mask).view(-1, 2)
+
+
+def content_key(row: AnyRow) -> str:
+    """Of a row's tokens, the same in every process."""
+    return hashlib.sha256(repr((row.prompt, row.completions)).encode()).hexdigest()

@@ -26,9 +26,16 @@ class NewGPT2:
         self.options = options
 
     def load(self, context: LoadContext) -> Trunk:
+        if context.start is not None:
+            raise RLHFError(
+                f"new-gpt2 makes new weights and cannot go on from {context.start}: "
+                "set model.backbone of this stage to lora-gpt2 or hf-causal, or from: base"
+            )
         tokenizer = train_tokenizer(context.texts(), vocabulary=self.options.vocabulary, context=self.options.context)
-        torch.manual_seed(context.seed)
-        model = GPT2LMHeadModel(self._config(tokenizer)).to(device=context.device, dtype=context.dtype)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(context.seed)
+            model = GPT2LMHeadModel(self._config(tokenizer))
+        model.to(device=context.device, dtype=context.dtype)
         model.requires_grad_(False)
         return Trunk(
             model=model, tokenizer=tokenizer, lora=None, adapter=None, base={"path": "", "made": "from scratch"}

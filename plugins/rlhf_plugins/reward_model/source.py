@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 
+from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.reward import Completion, Reward, RewardContext
 from rlhf_core.contract.rows import Row
 
@@ -21,17 +22,21 @@ class RewardModelScore(Reward):
         self.policy = context.open_policy(self.options.run)
 
     def score(self, completions: Sequence[Completion]) -> list[float]:
-        # Text and not tokens: the reward model may have another tokenizer than the policy.
-        rows = [
-            self.policy.codec.encode_completion(completion.prompt, completion.text, finished=completion.finished)
-            for completion in completions
-        ]
+        rows = [self._encode(completion) for completion in completions]
         scores: list[float] = []
         with torch.no_grad():
             for batch in self._batches(rows):
                 logits = self.policy.score(batch, "reward", want={"last"}, head="reward").last.float()
                 scores += self._output(logits).tolist()
         return scores
+
+    def _encode(self, completion: Completion) -> Row:
+        """From text and not from tokens: the reward model may have another tokenizer and template than the policy."""
+        codec = self.policy.codec
+        try:
+            return codec.encode_completion(completion.conversation, completion.text, finished=completion.finished)
+        except RLHFError as error:
+            raise RLHFError(f"{completion.group}: reward-model {self.options.run}: {error}") from error
 
     def _output(self, logits: torch.Tensor) -> torch.Tensor:
         match self.options.output:

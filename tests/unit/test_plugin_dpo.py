@@ -1,0 +1,152 @@
+"""DPO: where it starts, where it goes, what it keeps."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+import torch
+from policy_parts import CPU, EOS, WordCodec, naive_logprobs, stir, tiny_gpt2, trunk_of
+from trainer_parts import assert_same, context_of, gradients, llama_policy, new_policy, train
+
+from rlhf_core.contract.rows import PairRow
+from rlhf_core.policy.policy import TrunkPolicy
+from rlhf_core.training.batching import count
+from rlhf_plugins.dpo.options import DPOOptions
+from rlhf_plugins.dpo.trainer import DPO, ReferencedPair
+
+PAIRS = [
+    PairRow(record_id="a", prompt=(5, 6, 7), completions=((10, 11, EOS), (12, 13, 14, 15, EOS))),
+    PairRow(record_id="b", prompt=(20,), completions=((21, EOS), (22, 23))),
+    PairRow(record_id="c", prompt=(30, 31), completions=((32, 33, 34, EOS), (EOS,))),
+]
+
+
+def new_trainer(policy, **options):
+    trainer = DPO(DPOOptions(**options))
+    trainer.prepare(context_of(policy))
+    return trainer
+
+
+def from_adapter(folder):
+    """A policy that goes on from a trained adapter, as DPO after SFT does."""
+    before = new_policy()
+    before.train_role("policy")
+    stir(before)
+    before.save(folder)
+    return TrunkPolicy(trunk_of(tiny_gpt2(), adapter=folder), WordCodec(), device=CPU)
+
+
+def start(kind, folder):
+    return {"lora": new_policy, "full": lambda: new_policy(None), "adapter": lambda: from_adapter(folder)}[kind]()
+
+
+def loss_of(trainer, rows=PAIRS):
+    return trainer.loss(trainer.collect(rows, seed=0), count(rows))
+
+
+@pytest.mark.parametrize("kind", ["lora", "full", "adapter"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_the_first_loss_is_ln_2(kind, smoothing, tmp_path):
+    trainer = new_trainer(start(kind, tmp_path), label_smoothing=smoothing)
+    loss = loss_of(trainer)
+    assert loss.total.item() == pytest.approx(math.log(2), abs=1e-6)
+    assert loss.metrics["reward_margin"].item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_first_loss_of_a_llama_is_ln_2():
+    assert loss_of(new_trainer(llama_policy())).total.item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_the_reference_after_sft_is_the_adapter_and_not_the_base(tmp_path):
+    trainer = new_trainer(from_adapter(tmp_path))
+    bare = tiny_gpt2()
+    with torch.no_grad():
+        of_base = [values.sum().item() for row in PAIRS for values in naive_logprobs(bare, row)]
+    found = torch.cat([row.ref_logprobs for row in trainer.collect(PAIRS, seed=0)]).tolist()
+    assert max(abs(a - b) for a, b in zip(found, of_base, strict=True)) > 0.1
+
+
+@pytest.mark.parametrize("kind", ["lora", "full", "adapter"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_and_metrics_equal_a_scalar_computation_on_plain_forward_passes(kind, smoothing, tmp_path):
+    policy = start(kind, tmp_path)
+    trainer = new_trainer(policy, beta=0.3, label_smoothing=smoothing)
+    rows = trainer.collect(PAIRS, seed=0)
+    stir(policy, 0.03)
+    sums = {}
+    for role in ("policy", "reference"):
+        with policy.roles.acting(role) as model, torch.no_grad():
+            sums[role] = [[values.sum().item() for values in naive_logprobs(model, row)] for row in PAIRS]
+    expected, accuracy = 0.0, 0.0
+    for now, ref in zip(sums["policy"], sums["reference"], strict=True):
+        h = 0.3 * ((now[0] - ref[0]) - (now[1] - ref[1]))
+        expected += (1 - smoothing) * math.log(1 + math.exp(-h)) + smoothing * math.log(1 + math.exp(h))
+        accuracy += h > 0
+    loss = trainer.loss(rows, count(rows))
+    assert loss.total.item() == pytest.approx(expected / 3, abs=1e-5)
+    assert loss.metrics["accuracy"].item() == pytest.approx(accuracy / 3)
+    change = sum(now[0] - ref[0] for now, ref in zip(sums["policy"], sums["reference"], strict=True)) / 3
+    assert loss.metrics["chosen_logprob_change"].item() == pytest.approx(change, abs=1e-5)
+
+
+def test_a_step_along_the_gradient_raises_chosen_above_rejected():
+    policy = new_policy()
+    trainer = new_trainer(policy)
+    rows = trainer.collect(PAIRS, seed=0)
+    losses = train(trainer, rows, steps=8)
+    metrics = trainer.loss(rows, count(rows)).metrics
+    assert losses == sorted(losses, reverse=True)
+    assert metrics["chosen_reward"] > 0 > metrics["rejected_reward"]
+    assert metrics["accuracy"].item() == pytest.approx(1.0)
+
+
+def test_label_smoothing_weakens_the_first_gradient_by_one_minus_twice_itself():
+    """At the start d loss / d margin is −½(1 − ε) + ½ε."""
+    _, plain = gradients_at_start(label_smoothing=0.0)
+    _, smooth = gradients_at_start(label_smoothing=0.3)
+    assert_same(smooth, {name: 0.4 * gradient for name, gradient in plain.items()}, 1e-7)
+
+
+def gradients_at_start(**options):
+    trainer = new_trainer(new_policy(), **options)
+    return gradients(trainer, [trainer.collect(PAIRS, seed=0)])
+
+
+def test_splitting_into_micro_batches_changes_neither_loss_nor_gradient():
+    trainer = new_trainer(new_policy())
+    rows = trainer.collect(PAIRS, seed=0)
+    stir(trainer.policy, 0.03)
+    whole, expected = gradients(trainer, [rows])
+    split, found = gradients(trainer, [rows[2:], rows[:1], rows[1:2]])
+    assert split == pytest.approx(whole, abs=1e-6)
+    assert_same(found, expected, 1e-6)
+
+
+def test_reference_logprobs_are_worked_out_once_and_survive_a_resume():
+    policy = new_policy()
+    trainer = new_trainer(policy)
+    first = trainer.collect(PAIRS, seed=0)
+    saved = io.BytesIO()
+    torch.save(trainer.state_dict(), saved)
+    saved.seek(0)
+    # Another base: whoever scored again would find other numbers.
+    other = new_trainer(new_policy(seed=1))
+    other.load_state_dict(torch.load(saved, weights_only=True))
+    again = other.collect(PAIRS[::-1], seed=5)[::-1]
+    for before, after in zip(first, again, strict=True):
+        assert isinstance(after, ReferencedPair)
+        assert torch.equal(before.ref_logprobs, after.ref_logprobs)
+
+
+def test_pairs_of_another_file_with_the_same_ids_have_their_own_reference():
+    """``pairs.jsonl:1`` may stand in the training and in the validation folder."""
+    trainer = new_trainer(new_policy())
+    held_out = [PairRow(record_id="a", prompt=(8,), completions=((40, EOS), (41, 42, EOS)))]
+    trainer.collect(PAIRS, seed=0)
+    assert loss_of(trainer, held_out).total.item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_dropout_is_refused():
+    assert not DPO.dropout_ok
