@@ -247,6 +247,16 @@ def test_text_becomes_blocks_that_lose_and_repeat_no_token(bos: bool) -> None:
     assert encoded.by_id["t:0#block2"] is records[0]
 
 
+@pytest.mark.parametrize("bos", [False, True])
+def test_text_by_document_starts_each_row_anew_and_cuts_what_is_longer(bos: bool) -> None:
+    codec = codec_of(6, bos=bos)
+    records = [Text(id=f"t:{n}", text=text) for n, text in enumerate(["abcdefgh", "ij"])]
+    encoded = encode(records, codec, text_rows="documents")
+    assert [codec.piece(row.completions[0]) for row in encoded.rows] == ["abcde", "fgh</s>", "ij</s>"]
+    assert all(row.prompt == (codec.bos,) for row in encoded.rows)
+    assert encoded.by_id[encoded.rows[2].record_id] is records[1]
+
+
 def test_the_tokens_that_are_trained_on_are_marked() -> None:
     codec = codec_of()
     row = codec.encode(Preference(id="1", prompt="p", chosen="é", rejected="no"))

@@ -1,4 +1,4 @@
-"""Running text as rows of the context's length, for pretraining."""
+"""Running text as rows, for pretraining: filled to the context's length, or one document each."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def text_blocks(records: Sequence[Text], codec: TextCodec) -> Iterator[tuple[Row
             start = None
     if start is not None:
         yield _row(start, held, codec), start
+
+
+def text_documents(records: Sequence[Text], codec: TextCodec) -> Iterator[tuple[Row, Text]]:
+    """A row per document, BOS in front and EOS behind; one longer than the context becomes several."""
+    size = codec.context_length - 1
+    for record in records:
+        tokens = _document(record, codec, first=True)
+        for cut in range(0, len(tokens), size):
+            yield _row(record, tokens[cut : cut + size], codec), record
 
 
 def _document(record: Text, codec: TextCodec, *, first: bool) -> Tokens:

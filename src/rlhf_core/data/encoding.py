@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.records import Labelled, Record, Text
 from rlhf_core.contract.rows import Row
 
-from .blocks import text_blocks
+from .blocks import text_blocks, text_documents
 from .codec import Encoding, TextCodec, Unusable
+from .options import TextRows
 from .report import DataReport, Lengths
 
 
@@ -25,22 +26,27 @@ class Encoded:
 
 
 def encode(
-    records: Sequence[Record], codec: TextCodec, *, labels: Sequence[str] = (), report: DataReport | None = None
+    records: Sequence[Record],
+    codec: TextCodec,
+    *,
+    labels: Sequence[str] = (),
+    report: DataReport | None = None,
+    text_rows: TextRows = "blocks",
 ) -> Encoded:
     """Tokens of all records; those of which nothing can be trained on are dropped, counted and named in the report.
-
-    Running text becomes blocks of the context's length (:func:`text_blocks`), with a number behind the record's id.
 
     Args:
         labels: sorted class names of labelled records; those of ``records`` by default.
         report: the report of loading, which the counts are added to a copy of.
+        text_rows: how running text becomes rows, each with a number behind its record's id (:mod:`.blocks`).
     Raises: RLHFError when records were given and none is left.
     """
     counts = DataReport(kept=len(records)) if report is None else _copy(report)
     if any(isinstance(record, Labelled) for record in records):
         codec = codec.with_labels(labels or labels_of(records))
     if records and all(isinstance(record, Text) for record in records):
-        return _encode_texts([record for record in records if isinstance(record, Text)], codec, counts)
+        texts = [record for record in records if isinstance(record, Text)]
+        return _encode_texts(texts, codec, counts, text_blocks if text_rows == "blocks" else text_documents)
     rows: list[Row] = []
     by_id: dict[str, Record] = {}
     first_reason = ""
@@ -77,11 +83,16 @@ def _inspect_all(
         yield record, encoding
 
 
-def _encode_texts(records: Sequence[Text], codec: TextCodec, counts: DataReport) -> Encoded:
+def _encode_texts(
+    records: Sequence[Text],
+    codec: TextCodec,
+    counts: DataReport,
+    rows_of: Callable[[Sequence[Text], TextCodec], Iterator[tuple[Row, Text]]],
+) -> Encoded:
     rows: list[Row] = []
     by_id: dict[str, Record] = {}
     counts.special += sum(codec.has_special(record.text) for record in records)
-    for number, (row, record) in enumerate(text_blocks(records, codec), start=1):
+    for number, (row, record) in enumerate(rows_of(records, codec), start=1):
         block_id = f"{record.id}#block{number}"
         rows.append(dataclasses.replace(row, record_id=block_id))
         by_id[block_id] = record

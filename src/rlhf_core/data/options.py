@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from rlhf_core.contract.options import Options
 
 Documents = Literal["paragraphs", "lines", "file"]
+TextRows = Literal["blocks", "documents"]
 
 
 class SourceOptions(Options):
@@ -101,6 +102,9 @@ class DataOptions(Options):
     """Records with longer prompts are dropped, counted and named. Default: what the context leaves."""
     max_completion_tokens: int | None = Field(default=None, ge=1)
     """Longer completions are cut, without EOS, and counted. Default: what the context leaves."""
+    text_rows: TextRows = "blocks"
+    """Running text, for pretraining: rows filled to the context with one document after another, or a row per document
+    (documents), for short ones that later stages will meet alone."""
     turns: Literal["last", "all"] = "last"
     """Which assistant turns of a chat are learnt: the last one, or each with the turns before it as its prompt."""
     bad_rows: Literal["stop", "drop"] = "stop"

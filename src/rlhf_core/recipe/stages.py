@@ -197,8 +197,11 @@ def texts_of(records: Sequence[Record]) -> Iterator[str]:
 def encode_splits(prepared: Prepared, policy: TrunkPolicy) -> tuple[Encoded, Encoded]:
     codec = policy.codec
     assert isinstance(codec, TextCodec), "build_policy made it"
-    train = encode(prepared.train.records, codec, labels=prepared.labels, report=prepared.train.report)
-    validation = encode(prepared.validation.records, codec, labels=prepared.labels, report=prepared.validation.report)
+    text_rows = prepared.stage.options.data.text_rows
+    train, validation = (
+        encode(split.records, codec, labels=prepared.labels, report=split.report, text_rows=text_rows)
+        for split in (prepared.train, prepared.validation)
+    )
     return train, validation
 
 
