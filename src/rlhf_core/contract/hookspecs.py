@@ -20,7 +20,7 @@ def rlhf_run_started(run: Path, config: Mapping[str, object]) -> None:
 
 @hookspec
 def rlhf_step_finished(run: Path, step: int, metrics: Mapping[str, float]) -> None:
-    """An optimizer step is done; metrics are reduced over ranks. First rank only."""
+    """A step (one collected batch and its updates) is done; metrics are means over it and over ranks. First rank only."""
 
 
 @hookspec
@@ -30,4 +30,4 @@ def rlhf_evaluated(run: Path, step: int, metrics: Mapping[str, float]) -> None:
 
 @hookspec
 def rlhf_run_finished(run: Path, status: str) -> None:
-    """A stage ended; ``status`` is ``finished``, ``stopped`` (Ctrl-C, early stop) or ``failed``."""
+    """A stage ended; ``status`` is ``finished`` (early stopping included), ``stopped`` (Ctrl-C) or ``failed``."""
