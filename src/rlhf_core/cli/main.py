@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Setup:
     off: tuple[str, ...] = ()
     third_party: bool = True
     debug: bool = False
+    command: str = "rlhf"
+    """The command as it was typed, for the record of the run."""
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -97,7 +100,7 @@ def rlhf(ctx: click.Context, plugins: tuple[str, ...], no_plugins: bool, debug: 
         if not plugin.startswith("no:"):
             raise click.UsageError(f"-p {plugin}: write -p no:NAME (plugins are on unless switched off)")
         off.append(plugin.removeprefix("no:"))
-    ctx.obj = Setup(off=tuple(off), third_party=not no_plugins, debug=debug)
+    ctx.obj = Setup(tuple(off), not no_plugins, debug, command=shlex.join(["rlhf", *(ctx.obj or sys.argv[1:])]))
 
 
 QUIET: Final = {
@@ -122,7 +125,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault(name, value)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result: Any = rlhf.main(args=words, prog_name="rlhf", standalone_mode=False)
+        result: Any = rlhf.main(args=words, prog_name="rlhf", standalone_mode=False, obj=words)
         return result if isinstance(result, int) else 0
     except RLHFError as error:
         if "--debug" in words:

@@ -24,7 +24,6 @@ def command(
     anew beside the old one. Several recipes are laid over each other.
     """
     from rlhf_core.recipe.pipeline import Session, run_recipe
-    from rlhf_core.recipe.provenance import command_line
     from rlhf_core.recipe.resolve import read, resolve
     from rlhf_core.recipe.settings import with_settings
 
@@ -34,9 +33,9 @@ def command(
     given = [*settings, *([f"seed={seed}"] if seed is not None else [])]
     recipe = resolve(with_settings(read(recipes), given), setup.catalog)
     root = Path(output) if output else Path("runs") / recipe.name
-    result = run_recipe(recipe, Session(setup.catalog, root, command_line(), click.echo, listeners))
+    result = run_recipe(recipe, Session(setup.catalog, root, setup.command, click.echo, listeners))
     if result.stopped is not None:
-        click.echo(f"stopped in {result.stopped}; all is saved. Go on with\n  {command_line()}")
+        click.echo(f"stopped in {result.stopped}; all is saved. Go on with\n  {setup.command}")
         return 130
     print_evaluations(result.evaluations)
     click.echo(f"report: {result.page}")

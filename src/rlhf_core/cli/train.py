@@ -77,6 +77,7 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
         given["algo"], config=given["configs"] or (DEFAULT_RECIPE,), stage=given["stage"], model=given["model"],
         data=given["data"], reward=given["reward"], start=given["start"], output=output, seed=given["seed"],
         track=given["track"], set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog,
+        command=setup.command,
         **{key: value for key, value in loop.items() if value is not None},
     )  # fmt: skip
     return tell_end(run)
@@ -90,7 +91,9 @@ def resume(setup: Setup, given: dict[str, Any]) -> int:
     place = given["resume"] or given["output"]
     if not place:
         raise click.UsageError("--resume needs the run: rlhf train --resume RUN")
-    run = api.resume(place, set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog)
+    run = api.resume(
+        place, set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog, command=setup.command
+    )
     return tell_end(run)
 
 

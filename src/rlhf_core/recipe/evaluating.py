@@ -120,7 +120,7 @@ class Measurement:
     def _subject(self, place: str, records: Sequence[PromptRecord], lender: Lender) -> Subject:
         key = (place, digest([record.id for record in records]))
         if key not in self._subjects:
-            policy = lender.open_policy(place)
+            policy = lender.open_writer(place)
             options = self.options.options
             completions = sample_completions(policy, records, options.sampling.spec(), seed=options.seed)
             self._subjects[key] = Subject(place, policy, completions)

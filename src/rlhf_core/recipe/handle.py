@@ -13,7 +13,7 @@ from rlhf_core.store.run import RunFolder
 
 from . import yaml
 from .evaluating import evaluation_names, read_evaluation
-from .lending import Lender, finished_model
+from .lending import Lender
 from .node import node_of
 from .problems import Findings, validate
 from .reporting import write_run_page
@@ -84,7 +84,7 @@ class Run:
         from rlhf_core.training.precision import choose_device
 
         catalog = self._catalog or default_catalog()
-        return Lender(catalog, choose_device("auto"), Path.cwd()).open_policy(str(finished_model(self.folder)))
+        return Lender(catalog, choose_device("auto"), Path.cwd()).open_writer(str(self.path))
 
     def generate(self, prompts: str | Sequence[str], *, seed: int = 0, **sampling: Any) -> list[str]:
         """An answer per prompt (``n`` of them with ``n=``), in order.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlhf_core.contract.dataset import Dataset
 from rlhf_core.contract.errors import RLHFError
+from rlhf_core.contract.identity import read_identity
 from rlhf_core.contract.judge import Judge
 from rlhf_core.contract.records import JSON
 from rlhf_core.contract.reward import RewardContext, RewardSource
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from rlhf_core.policy.policy import TrunkPolicy
+
+POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,17 @@ class Lender:
         place = model_folder(str(with_stages_resolved(name, self.runs)), self.folder)
         make_codec = partial(codec_from_saved, default=self.template)
         return load_policy(place, make_codec=make_codec, device=self.device, dtype=torch.float32)
+
+    def open_writer(self, name: str) -> TrunkPolicy:
+        """As :meth:`open_policy`, of what is to answer prompts. Raises: RLHFError for a reward model."""
+        place = Path(model_folder(str(with_stages_resolved(name, self.runs)), self.folder))
+        roles = read_identity(place)["roles"] if place.is_dir() else {POLICY: "."}
+        run = RunFolder(place.parent)
+        algo = run.info.get("algo") if run.exists else None
+        # A reward model on an adapter keeps the policy it began with, which nobody means who names it.
+        if POLICY not in roles or (algo is not None and not self.catalog.find("trainer", algo).target().generates):
+            raise RLHFError(f"{name}: {algo or ', '.join(roles)} makes no policy that writes; name another run")
+        return self.open_policy(name)
 
     def build_reward(self, section: Mapping[str, JSON]) -> RewardSource:
         """A reward from its recipe section, prepared."""

@@ -1,0 +1,164 @@
+"""What must be quick, and what must be told without a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "transformers", "pydantic", "rich", "ruamel", "datasets", "peft", "jinja2", "openai")
+MEASURE = """
+import sys, time
+from rlhf_core.cli.main import run
+code = run(sys.argv[1:])
+heavy = [name for name in {heavy} if name in sys.modules]
+print(code, round(time.process_time(), 3), *heavy, file=sys.stderr)
+"""
+
+
+def measured(*words: str) -> tuple[str, list[str]]:
+    """(output, [exit code, CPU seconds, heavy modules that were loaded]) of the command in a fresh process."""
+    code = MEASURE.format(heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    return done.stdout, done.stderr.split()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["plugins"], ["train", "--help"], ["run", "--help"]])
+def test_help_and_listing_load_nothing_heavy_and_take_little_time(words: list[str]) -> None:
+    tries = [measured(*words)[1] for _ in range(3)]
+    assert [found[0] for found in tries] == ["0"] * 3
+    assert [found[2:] for found in tries] == [[]] * 3
+    # The bound of the product is 150 ms on an idle machine; the best of three tries bears a busy one.
+    assert min(float(found[1]) for found in tries) < 0.15
+
+
+def test_import_of_the_package_is_light_and_offers_the_public_names() -> None:
+    code = f"import sys, rlhf_core; print([n for n in {HEAVY} if n in sys.modules], sorted(rlhf_core.__all__))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[] ['BaseTrainer'")
+    import rlhf_core
+
+    for name in rlhf_core.__all__:
+        assert getattr(rlhf_core, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = rlhf_core.nothing
+
+
+def run(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rlhf_core.cli.main", *words], capture_output=True, text=True, check=False, cwd=cwd,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_plugins_of_strangers_are_listed_broken_ones_with_reason_and_fix(tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    from distributions import declaring, install
+
+    good = declaring('kind="reward", name="loud", summary="Counts capitals", target="good:Loud"')
+    install(tmp_path, "acme-rlhf", {"good": good, "bad": "import sys; sys.exit(1)"}, {"good": "good", "bad": "bad"})
+    done = run("plugins", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0
+    assert "loud" in done.stdout
+    assert "acme-rlhf 1.2" in done.stdout
+    assert "called sys.exit(1) at import; report it to the plugin's author" in done.stdout
+    assert "warning: plugin acme-rlhf/bad is left out" in done.stderr
+    off = run("-p", "no:bad", "--no-plugins", "plugins", PYTHONPATH=str(tmp_path))
+    assert off.stderr == ""
+    assert "Counts capitals" not in off.stdout
+    strict = run("plugins", PYTHONPATH=str(tmp_path), RLHF_STRICT_PLUGINS="1")
+    assert strict.returncode == 3
+    assert strict.stderr.startswith("error: plugin acme-rlhf/bad is broken: called sys.exit(1)")
+    assert "Traceback" not in strict.stderr
+
+
+@pytest.fixture
+def light(capsys: pytest.CaptureFixture[str]):
+    from rlhf_core.cli.main import run as in_process
+
+    def call(*words: str):
+        code = in_process(list(words))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_show_describes_every_option_of_a_component(light) -> None:
+    code, out, _ = light("plugins", "show", "trainer:dpo")
+    assert code == 0
+    assert "Rafailov" in out
+    assert "beta: float = 0.1" in out
+    assert light("plugins", "show", "dpo")[0] == 0
+    for row in light("plugins", "show", "backbone:lora-gpt2")[1].splitlines():
+        if "lora.r: int = 16" in row:
+            break
+    else:
+        pytest.fail("the nested options are not shown")
+
+
+def test_train_help_with_an_algo_shows_its_options_and_those_of_the_loop(light) -> None:
+    code, out, _ = light("train", "--algo", "ppo", "--help")
+    assert code == 0
+    assert "clip_range: float = 0.2" in out
+    assert "learning_rate: float" in out
+    assert "--set trainer.NAME=VALUE" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["trian"], 2, "did you mean 'train'?"),
+        (["train", "--algo", "dop"], 3, "no trainer 'dop'; did you mean 'dpo'?"),
+        (["plugins", "show", "trainer:xyz"], 3, "no trainer 'xyz'; there are dpo"),
+        (["plugins", "show", "tariner:dpo"], 2, "'tariner' is no kind of component; there are trainer"),
+        (["train", "--algo", "dpo", "--config", "quickstrat"], 2, "did you mean 'quickstart'?"),
+        (["train"], 2, "--algo is missing: quickstart has the stages sft"),
+        (["train", "--algo", "dpo", "--set", "trainer.bta=1"], 2, "--set trainer.bta = 1: unknown option of dpo"),
+        (["train", "--algo", "dpo", "--data", "gone.jsonl"], 2, "--data gone.jsonl: no such file in"),
+        (["run", "nowhere.yaml"], 2, "nowhere.yaml: no such file"),
+        (["evaluate", "--run", "nowhere"], 2, "nowhere: no run there"),
+        (["-p", "dpo", "plugins"], 2, "write -p no:NAME"),
+        (
+            ["-p", "no:dpo", "train", "--algo", "dpo"],
+            3,
+            "plugin rlhf-core/dpo is off: switched off on the command line",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_a_line_with_its_exit_code(
+    light, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, _, err = light(*words)
+    assert message in err
+    assert found == code
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_mistakes_of_a_recipe_are_counted_and_listed(light, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("name: r\nsede: 1\ndata: {sources: [{path: x.jsonl}]}\nstages: [{algo: dpo, trainer: {bta: 1}}]\n")
+    code, _, err = light("config", "check", str(path))
+    assert code == 2
+    assert err.splitlines()[0] == "2 errors:"
+    assert f"{path}:2:1: sede = 1: unknown option of the recipe; did you mean 'seed'?" in err
+    assert f"{path}:4:32: trainer.bta = 1: unknown option of dpo; did you mean 'beta'?" in err
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = run("--debug", "config", "check", "nowhere.yaml", cwd=tmp_path)
+    assert "Traceback" in done.stderr
+
+
+def test_config_commands(light) -> None:
+    assert "quickstart" in light("config", "list")[1]
+    assert light("config", "show", "quickstart")[1].startswith("#")
+    resolved = light("config", "show", "quickstart", "--set", "stages.dpo.trainer.beta=0.7")[1]
+    assert "beta: 0.7" in resolved
+    assert light("config", "check", "quickstart")[0] == 0
+    assert json.loads(light("config", "schema")[1])["$defs"]["StageOptions"]

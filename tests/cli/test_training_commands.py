@@ -1,0 +1,334 @@
+"""A user's way through the commands on a tiny model: train, go on, reuse, measure, generate, compare, export."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import RECIPE, Rlhf, write_rows
+
+import rlhf_core
+from rlhf_core.contract.errors import RLHFError
+from rlhf_core.recipe.observing import Listener
+
+
+def read_run(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "run.json").read_text())
+    return found
+
+
+# --- rlhf run
+
+
+def test_a_recipe_leaves_its_runs_their_evaluation_and_one_page(home: Path) -> None:
+    for stage in ("sft", "reward", "dpo", "ppo"):
+        folder = home / "runs" / "small" / stage
+        info = read_run(folder)
+        assert info["status"] == "finished"
+        assert info["seed"] == 0
+        assert info["data"]["train"]["fingerprint"]  # type: ignore[index]
+        assert {"python", "torch", "rlhf_core"} <= set(info["versions"])  # type: ignore[call-overload]
+        assert (folder / "report.html").is_file()
+        assert (folder / "model" / "rlhf.json").is_file()
+    assert read_run(home / "runs/small/dpo")["from"] == "runs/small/sft"
+    assert "dpo" in (home / "runs/small/report.html").read_text()
+    found = json.loads((home / "runs/small/dpo/evaluation/recipe.json").read_text())
+    assert found["baseline"] == "sft"
+    assert {"text/words", "reward-model/score", "kl/exact"} <= {row["name"] for row in found["summary"]}
+    rows = (home / "runs/small/dpo/evaluation/recipe.jsonl").read_text().splitlines()
+    assert len(rows) == 3 * 2 * 2  # prompts × samples × (run, baseline)
+
+
+def test_a_second_run_reuses_every_stage_and_evaluation(rlhf: Rlhf, home: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "runs/small").glob("*/model/rlhf.json")}
+    done = rlhf("run", "small.yaml")
+    assert done.code == 0
+    for stage in ("sft", "reward", "dpo", "ppo"):
+        assert f"{stage}: finished already, reused: runs/small/{stage}" in done.out
+    assert done.out.count("is there already, reused") == 3
+    assert "text/words" in done.out
+    assert "report: runs/small/report.html" in done.out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_changed_stage_is_trained_anew_beside_the_old_one_and_so_is_what_leans_on_it(rlhf: Rlhf) -> None:
+    rlhf("run", "small.yaml", "--output", "runs/changed")
+    done = rlhf("run", "small.yaml", "--output", "runs/changed", "--set", "stages.reward.trainer.centering=0.5")
+    assert "sft: finished already, reused" in done.out
+    assert "dpo: finished already, reused" in done.out
+    assert "reward: trainer.centering changed; trained anew, the old run is runs/changed/reward~1" in done.out
+    assert "ppo: its data or a stage it builds on changed; trained anew" in done.out
+    assert Path("runs/changed/reward~1/model").is_dir()
+
+
+def test_changed_rows_in_a_data_file_are_noticed(rlhf: Rlhf, home: Path) -> None:
+    text = RECIPE.replace("name: small", "name: edited").replace("pairs.jsonl", "edited.jsonl")
+    (home / "edited.yaml").write_text(text)
+    lines = (home / "pairs.jsonl").read_text().splitlines(keepends=True)
+    (home / "edited.jsonl").write_text("".join(lines))
+    only = ["--config", "edited.yaml", "--algo", "dpo"]
+    assert "sft: sft into runs/edited/sft" in rlhf("train", *only, "--output", "runs/edited-1").out
+    assert "sft: finished already, reused" in rlhf("train", *only, "--output", "runs/edited-2").out
+    (home / "edited.jsonl").write_text("".join(lines).replace("sings", "hums"))
+    done = rlhf("train", *only, "--output", "runs/edited-3")
+    assert "sft: its data or a stage it builds on changed; trained anew" in done.out
+
+
+# --- rlhf train
+
+
+def test_train_reuses_what_the_stage_needs_and_says_where_everything_is(rlhf: Rlhf, home: Path) -> None:
+    done = rlhf(
+        "train", "--algo", "dpo", "--config", "small.yaml", "--set", "trainer.beta=0.5", "--output", "runs/mine"
+    )
+    assert done.code == 0
+    assert "sft: finished already, reused: runs/small/sft" in done.out
+    assert "PeftModel.from_pretrained(base, 'runs/mine/model')" in done.out
+    assert "held out: loss 0.6931" in done.out  # ln 2: the policy is the reference at the start
+    recipe = (home / "runs/mine/recipe.yaml").read_text()
+    assert "beta: 0.5" in recipe
+    assert "label_smoothing:" in recipe
+
+
+def test_an_output_folder_in_use_is_refused_and_left_alone(rlhf: Rlhf, home: Path) -> None:
+    (home / "taken").mkdir()
+    (home / "taken" / "mine.txt").write_text("keep me")
+    done = rlhf("train", "--algo", "sft", "--config", "small.yaml", "--output", "taken")
+    assert done.code == 2
+    assert "error: taken: the folder is in use; choose another --output" in done.err
+    assert [path.name for path in (home / "taken").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"prompt": "a", "chosen": "b"}], "rejected"),
+        ([{"prompt": "a", "chosen": None, "rejected": "c"}], "bad.jsonl:1"),
+        ([], "bad.jsonl"),
+        ([{"prompt": "x" * 500, "chosen": "b", "rejected": "c"}, {"prompt": "y" * 500, "chosen": "b", "rejected": "c"}],
+         "tokens"),
+    ],
+)  # fmt: skip
+def test_bad_data_is_told_by_file_and_row_before_anything_is_written(
+    rlhf: Rlhf, home: Path, rows: list[dict[str, object]], message: str
+) -> None:
+    write_rows(home / "bad.jsonl", rows)
+    done = rlhf("train", "--algo", "dpo", "--config", "small.yaml", "--data", "bad.jsonl", "--output", "runs/bad")
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert not (home / "runs/bad").exists()
+
+
+def test_no_such_model_is_one_line(rlhf: Rlhf, home: Path) -> None:
+    done = rlhf("train", "--algo", "sft", "--config", "small.yaml", "--model", "./nowhere", "--output", "runs/none")
+    assert done.code == 2
+    assert "model.path: no folder ./nowhere" in done.err
+    assert not (home / "runs/none").exists()
+
+
+def test_ones_own_rows_train_from_the_base(rlhf: Rlhf, home: Path) -> None:
+    rows = [{"prompt": f"q{i}", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(6)]
+    write_rows(home / "own.jsonl", rows)
+    done = rlhf("train", "--algo", "dpo", "--config", "small.yaml", "--data", "own.jsonl", "--output", "runs/own")
+    assert done.code == 0
+    assert "dpo: starts from the base and not from sft, since --data is given" in done.out
+    assert read_run(home / "runs/own")["from"] == "base"
+    evaluated = rlhf("evaluate", "--run", "runs/own")
+    assert evaluated.code == 0
+    assert "text/words" in evaluated.out
+
+
+def test_ctrl_c_saves_prints_the_command_that_goes_on_and_ends_at_the_same_weights(rlhf: Rlhf, home: Path) -> None:
+    from safetensors.torch import load_file
+
+    whole = rlhf("train", "--algo", "dpo", "--config", "small.yaml", "--steps", "4", "--output", "runs/whole")
+    assert whole.code == 0
+
+    class Interrupt(Listener):
+        def step(self, step: int, metrics) -> None:
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    import rlhf_core.cli.progress as progress
+
+    listeners = progress.listeners
+    progress.listeners = lambda stage: [*listeners(stage), Interrupt()]
+    try:
+        cut = rlhf("train", "--algo", "dpo", "--config", "small.yaml", "--steps", "4", "--output", "runs/cut")
+    finally:
+        progress.listeners = listeners
+    assert cut.code == 130
+    assert "stopped at step 2 of 4; all is saved. Go on with\n  rlhf train --resume runs/cut" in cut.out
+    assert read_run(home / "runs/cut")["status"] == "stopped"
+    assert not (home / "runs/cut/model").exists()
+    resumed = rlhf("train", "--resume", "runs/cut")
+    assert resumed.code == 0
+    assert "dpo: goes on at step 2 of 4" in resumed.out
+    one = load_file(home / "runs/whole/model/adapter_model.safetensors")
+    other = load_file(home / "runs/cut/model/adapter_model.safetensors")
+    assert all(bool((one[name] == other[name]).all()) for name in one)
+    again = rlhf("train", "--resume", "runs/cut")
+    assert (again.code, "is finished; nothing to go on with" in again.err) == (2, True)
+
+
+def test_going_on_with_other_options_is_refused(rlhf: Rlhf, home: Path) -> None:
+    info = read_run(home / "runs/whole")
+    (home / "runs/whole/run.json").write_text(json.dumps({**info, "status": "stopped"}))
+    done = rlhf("train", "--resume", "runs/whole", "--set", "trainer.beta=0.9")
+    assert done.code == 2
+    assert "trainer.beta: 0.1 → 0.9" in done.err
+
+
+# --- what one does with runs
+
+
+def test_evaluate_takes_the_newest_run_and_compares_with_the_base(rlhf: Rlhf, home: Path) -> None:
+    done = rlhf("evaluate", "--run", "runs/small/dpo", "--baseline", "base", "--limit", "2", "--samples", "1")
+    assert done.code == 0
+    assert "runs/small/dpo: 2 prompts" in done.out
+    assert "difference" in done.out
+    assert (home / "runs/small/dpo/evaluation/offline-against-base.json").is_file()
+    again = rlhf("evaluate", "--run", "runs/small/dpo", "--baseline", "base", "--limit", "2", "--evaluator", "text")
+    assert "offline-against-base-2.json" in again.out
+    assert rlhf("evaluate").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--judge", "chatgtp"], 3, "no judge 'chatgtp'; did you mean 'chatgpt'?"),
+        (["--base-url", "http://x"], 2, "belong to a judge"),
+        (["--evaluator", "txt"], 3, "no evaluator 'txt'; did you mean 'text'?"),
+        (["--set", "sampling.m=2"], 2, "--set evaluate.sampling.m = 2: unknown option"),
+        (["--run", "runs/small/reward"], 2, "runs/small/reward: reward makes no policy that writes"),
+        (["--baseline", "runs/nowhere"], 2, "runs/nowhere: no run there"),
+    ],
+)
+def test_mistakes_in_a_question_are_one_line(rlhf: Rlhf, words: list[str], code: int, message: str) -> None:
+    done = rlhf("evaluate", *([] if "--run" in words else ["--run", "runs/small/dpo"]), *words)
+    assert message in done.err
+    assert done.code == code
+    assert "Traceback" not in done.err
+
+
+def test_a_judge_without_its_key_says_which_variable_is_missing(rlhf: Rlhf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    done = rlhf("evaluate", "--run", "runs/small/dpo", "--judge", "chatgpt", "--baseline", "base")
+    assert done.code == 2
+    assert "OPENAI_API_KEY" in done.err
+
+
+def test_generate_is_repeatable_and_asks_each_prompt(rlhf: Rlhf) -> None:
+    words = ["generate", "--run", "runs/small/sft", "one", "two", "--samples", "2", "--max-new-tokens", "4"]
+    first = rlhf(*words)
+    assert first.code == 0
+    assert [line for line in first.out.splitlines() if not line.startswith("  ")] == ["one:", "two:"]
+    assert rlhf(*words).out == first.out
+    assert rlhf(*words, "--seed", "1").out != first.out
+    wrong = rlhf(*words, "--temperature", "-1")
+    assert (wrong.code, "temperature = -1.0: must be greater than or equal to 0" in wrong.err) == (2, True)
+
+
+def test_runs_are_listed_shown_and_compared(rlhf: Rlhf) -> None:
+    listed = rlhf("runs", "list").out
+    assert "runs/small/dpo" in listed
+    assert "2/2" in listed
+    shown = rlhf("runs", "show", "runs/small/dpo").out
+    assert "command" in shown
+    assert "rlhf run small.yaml" in shown
+    compared = rlhf("runs", "compare", "runs/small/dpo", "runs/mine").out
+    assert "trainer.beta" in compared
+    assert "reward_margin" in compared
+
+
+def test_data_show_marks_the_tokens_that_are_trained_on(rlhf: Rlhf) -> None:
+    out = rlhf("data", "show", "--algo", "dpo", "--config", "small.yaml", "--rows", "1").out
+    lines = out.splitlines()
+    prompt, chosen, rejected = lines[-3:]
+    assert "[" not in prompt
+    assert prompt.replace("|", "").strip().startswith("<endoftext>say ")
+    assert chosen.replace("[", "").replace("]", "").strip().endswith("sings<|endoftext|>")
+    assert rejected.replace("[", "").replace("]", "").strip().startswith("no ")
+
+
+def test_export_writes_a_plain_model_that_answers_like_the_run(rlhf: Rlhf, home: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert rlhf("export", "--run", "runs/small/dpo", "--output", "plain").code == 0
+    model = AutoModelForCausalLM.from_pretrained(home / "plain")
+    tokens = AutoTokenizer.from_pretrained(home / "plain")("say piano\n", return_tensors="pt")["input_ids"]
+    policy = rlhf_core.Run("runs/small/dpo").policy
+    with policy.roles.acting("policy") as plain, torch.no_grad():
+        assert torch.allclose(model(tokens).logits, plain(tokens).logits, atol=1e-5)
+    again = rlhf("export", "--run", "runs/small/dpo", "--output", "plain")
+    assert (again.code, "the folder is in use" in again.err) == (2, True)
+
+
+# --- from Python
+
+
+def longer(_prompt: str, completion: str) -> float:
+    return float(len(completion))
+
+
+def test_train_and_evaluate_from_python_with_rows_and_a_function(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    told: list[str] = []
+    rows = [{"prompt": f"say {i}"} for i in range(8)]
+    run = rlhf_core.train(
+        algo="ppo", config="small.yaml", data=rows, reward=longer, start="base", steps=1, output="runs/python",
+        set={"trainer.kl_coef": 0.2}, tell=told.append,
+    )  # fmt: skip
+    assert run.status == "finished"
+    assert run.metrics[0]["split"] == "validation"
+    assert run.samples[0]["prompt"].startswith("say ")
+    assert run.samples[0]["score"] == len(run.samples[0]["completion"])
+    assert run.config["stages"][0]["trainer"]["kl_coef"] == 0.2
+    assert run.report.is_file()
+    assert len(run.generate("say 3", n=3)) == 3
+    assert all("sft" not in line for line in told)
+    measured = rlhf_core.evaluate(run, baseline="base", evaluators=["text"], set={"sampling.n": 2}, tell=told.append)
+    assert measured["text/words"].baseline.n > 0
+    assert measured.path == run.path
+    assert len(measured.evaluations) == 1
+
+
+def test_mistakes_from_python_are_the_same_errors(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    with pytest.raises(RLHFError, match="unknown option of dpo"):
+        rlhf_core.train(algo="dpo", config="small.yaml", set={"trainer.bta": 1})
+    with pytest.raises(RLHFError, match="steps"):
+        rlhf_core.train(algo="dpo", config="small.yaml", stepps=1)
+
+
+def test_a_hook_of_a_stranger_hears_of_the_run(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    from distributions import install
+
+    from rlhf_core.registry.catalog import Catalog
+
+    source = """
+from rlhf_core.contract.components import hookimpl
+heard = []
+@hookimpl
+def rlhf_run_started(run, config): heard.append(("started", config["algo"]))
+@hookimpl
+def rlhf_step_finished(step, metrics): heard.append(("step", step))
+@hookimpl
+def rlhf_evaluated(step): heard.append(("evaluated", step))
+@hookimpl
+def rlhf_run_finished(status): heard.append(("finished", status))
+"""
+    monkeypatch.syspath_prepend(str(install(tmp_path, "hooks-rlhf", {"hearing": source}, {"hearing": "hearing"})))
+    monkeypatch.chdir(home)
+    rlhf_core.train(algo="sft", config="small.yaml", output="runs/heard", catalog=Catalog.load(), tell=[].append)
+    assert sys.modules["hearing"].heard == [
+        ("started", "sft"), ("evaluated", 0), ("step", 1), ("step", 2), ("evaluated", 2), ("finished", "finished"),
+    ]  # fmt: skip
