@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -16,6 +18,7 @@ from rlhf_core.contract.reward import RewardSource
 from rlhf_core.contract.rows import Row, Totals
 from rlhf_core.contract.trainer import Next, Trainer
 from rlhf_core.policy.policy import TrunkPolicy
+from rlhf_core.store.rows import load_rows, save_rows
 from rlhf_core.training.batching import count
 from rlhf_core.training.context import build_context
 from rlhf_core.training.world import World
@@ -64,6 +67,7 @@ def check_trainer(
     _check_start(bench, collected, totals)
     # At the start adapters and heads are zero, so that much is equal or zero that must not stay so.
     stir(bench.policy)
+    _check_saved_rows(bench, collected, totals)
     _check_sums(bench, collected, totals)
     _check_gradients(bench, collected, totals)
     _check_validation(bench)
@@ -157,6 +161,20 @@ def _check_start(bench: Bench, rows: Sequence[Row], totals: Totals) -> None:
         assert abs(numbers[check.metric] - check.expected) <= check.tolerance, (
             f"{bench.name}: {check.metric} starts at {numbers[check.metric]:.6g}, its own check expects "
             f"{check.expected:g} ± {check.tolerance:g}: {check.meaning}"
+        )
+
+
+def _check_saved_rows(bench: Bench, rows: Sequence[Row], totals: Totals) -> None:
+    """A checkpoint in the middle of a batch holds its rows: the loss must need nothing else of them."""
+    with tempfile.TemporaryDirectory() as folder, expecting(f"{bench.name}: saving collected rows"):
+        save_rows(Path(folder), rows)
+        restored = load_rows(Path(folder), bench.trainer.Row)
+    with torch.no_grad():
+        before, after = _loss(bench, rows, totals), _loss(bench, restored, totals)
+    for metric, value in before.items():
+        assert after[metric] == value, (
+            f"{bench.name}: loss() of saved and restored rows gives {metric} = {after[metric]:.6g}, before "
+            f"{value:.6g}: keep in the row what belongs to it"
         )
 
 
