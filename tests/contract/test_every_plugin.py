@@ -21,7 +21,7 @@ from rlhf_core.testing import check_component, check_plugin, completions
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 
-CATALOG = Catalog.load(strict=True)
+CATALOG = Catalog.load(strict=True, seconds=120)
 COMPONENTS = [found for found in CATALOG.rows() if found.plugin.first_party]
 
 

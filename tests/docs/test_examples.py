@@ -24,7 +24,7 @@ ACME = EXAMPLES / "acme_rlhf"
 @pytest.fixture
 def acme(tmp_path: Path) -> Iterator[Catalog]:
     with installed(read_pyproject((ACME / "pyproject.toml").read_text("utf-8")), ACME, tmp_path):
-        yield Catalog.load(strict=True)
+        yield Catalog.load(strict=True, seconds=120)
 
 
 def module_of(file: Path) -> ModuleType:
