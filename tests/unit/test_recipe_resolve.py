@@ -10,7 +10,8 @@ from rlhf_core.contract.errors import MissingComponent, Problems, RLHFError
 from rlhf_core.recipe import yaml
 from rlhf_core.recipe.choosing import Wish, choose
 from rlhf_core.recipe.locate import recipe_names, recipe_path, resource_path
-from rlhf_core.recipe.resolve import Recipe, read, resolve
+from rlhf_core.recipe.resolve import read, resolve
+from rlhf_core.recipe.resolved import Recipe
 from rlhf_core.recipe.settings import with_settings
 from rlhf_core.registry.catalog import Catalog
 

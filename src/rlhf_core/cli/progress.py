@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rlhf_core.recipe.observing import Listener
-from rlhf_core.recipe.resolve import Stage
+from rlhf_core.recipe.resolved import Stage
 from rlhf_core.training.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from .stages import prepare, require_free
 if TYPE_CHECKING:
     from rlhf_core.training.observers import Observer
 
-    from .resolve import Stage
+    from .resolved import Stage
 
 Tell = Callable[[str], None]
 Observers = Callable[["Stage"], "Sequence[Observer]"]

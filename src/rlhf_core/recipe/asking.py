@@ -15,7 +15,8 @@ from rlhf_core.store.run import RunFolder
 from .choosing import data_section
 from .evaluating import evaluation_names
 from .node import Node, node_of
-from .resolve import Evaluate, read, resolve
+from .resolve import read, resolve
+from .resolved import Evaluate
 from .sections import STAGE_PREFIX
 from .settings import with_settings, with_value
 

@@ -16,7 +16,8 @@ from rlhf_core.store.run import RunFolder
 from .lending import finished_model
 from .locate import DEFAULT_RECIPE
 from .node import Node, node_of
-from .resolve import BASE, Recipe, read, resolve
+from .resolve import read, resolve
+from .resolved import BASE, Recipe
 from .schema import EvaluateOptions
 from .settings import stage_index, stage_names, with_settings, with_value
 

@@ -10,7 +10,7 @@ from rlhf_core.store.run import RunFolder
 from rlhf_core.training.identity import flatten
 
 from . import yaml
-from .resolve import Stage
+from .resolved import Stage
 
 _SHOWN = 3
 

@@ -25,7 +25,8 @@ from rlhf_core.training.precision import choose_device
 
 from .fingerprints import digest, run_fingerprint
 from .lending import Lender, finished_model, model_folder
-from .resolve import BASE, Evaluate, Stage, read, resolve
+from .resolve import read, resolve
+from .resolved import BASE, Evaluate, Stage
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy

@@ -13,7 +13,7 @@ from rlhf_core.store.run import RunFolder
 from rlhf_core.training.options import NOT_IN_IDENTITY
 
 from .locate import resource_path
-from .resolve import Stage
+from .resolved import Stage
 from .sections import STAGE_PREFIX
 
 _COSMETIC = ("name", "track", "from")

@@ -15,7 +15,7 @@ from rlhf_core.training.outcome import Outcome
 from .differences import differing_keys
 from .evaluating import Measurement
 from .reporting import write_page, write_run_page
-from .resolve import Recipe, Stage
+from .resolved import Recipe, Stage
 from .schema import EvaluateOptions
 from .sections import STAGE_PREFIX
 from .stages import Prepared, notes, prepare, run_stage

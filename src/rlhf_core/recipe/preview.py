@@ -11,7 +11,7 @@ from rlhf_core.data.encoding import encode
 from rlhf_core.policy.policy import context_length
 from rlhf_core.registry.catalog import Catalog
 
-from .resolve import Stage
+from .resolved import Stage
 from .stages import load_trunk, make_codec, prepare
 
 

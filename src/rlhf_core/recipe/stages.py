@@ -27,7 +27,7 @@ from .lending import Lender, finished_model
 from .locate import resource_path
 from .observing import HookObserver, TrackerObserver
 from .provenance import provenance
-from .resolve import BASE, Stage
+from .resolved import BASE, Stage
 from .sections import with_stages_resolved
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ def run_stage(
         reward=build_reward(prepared), seed=prepared.stage.options.seed, observers=heard, labels=prepared.labels,
         identity=_identity(prepared, config),
     )  # fmt: skip
+    # Only now has the trainer said what it trains.
+    run.update(parameters=policy.parameter_counts())
     try:
         outcome = engine.train(resume=resume)
     except BaseException:
@@ -260,7 +262,6 @@ def _info(
         "from": str(prepared.start.path) if prepared.start else BASE,
         "parents": {name: {"run": prepared.runs[name], "fingerprint": mark} for name, mark in parents.items()},
         "base": dict(policy.base),
-        "parameters": policy.parameter_counts(),
         "data": {"train": train.report.as_json(), "validation": validation.report.as_json()},
         **provenance(prepared.lender.catalog, command),
     }
