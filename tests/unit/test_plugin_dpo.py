@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from policy_parts import CPU, EOS, WordCodec, naive_logprobs, stir, tiny_gpt2, trunk_of
-from trainer_parts import assert_same, context_of, gradients, llama_policy, new_policy, train
+from trainer_parts import assert_same, collect, context_of, gradients, llama_policy, new_policy, train
 
 from rlhf_core.contract.rows import PairRow
 from rlhf_core.policy.policy import TrunkPolicy
@@ -43,7 +43,7 @@ def start(kind, folder):
 
 
 def loss_of(trainer, rows=PAIRS):
-    return trainer.loss(trainer.collect(rows, seed=0), count(rows))
+    return trainer.loss(collect(trainer, rows), count(rows))
 
 
 @pytest.mark.parametrize("kind", ["lora", "full", "adapter"])
@@ -64,7 +64,7 @@ def test_the_reference_after_sft_is_the_adapter_and_not_the_base(tmp_path):
     bare = tiny_gpt2()
     with torch.no_grad():
         of_base = [values.sum().item() for row in PAIRS for values in naive_logprobs(bare, row)]
-    found = torch.cat([row.ref_logprobs for row in trainer.collect(PAIRS, seed=0)]).tolist()
+    found = torch.cat([row.ref_logprobs for row in collect(trainer, PAIRS)]).tolist()
     assert max(abs(a - b) for a, b in zip(found, of_base, strict=True)) > 0.1
 
 
@@ -73,7 +73,7 @@ def test_the_reference_after_sft_is_the_adapter_and_not_the_base(tmp_path):
 def test_loss_and_metrics_equal_a_scalar_computation_on_plain_forward_passes(kind, smoothing, tmp_path):
     policy = start(kind, tmp_path)
     trainer = new_trainer(policy, beta=0.3, label_smoothing=smoothing)
-    rows = trainer.collect(PAIRS, seed=0)
+    rows = collect(trainer, PAIRS)
     stir(policy, 0.03)
     sums = {}
     for role in ("policy", "reference"):
@@ -94,7 +94,7 @@ def test_loss_and_metrics_equal_a_scalar_computation_on_plain_forward_passes(kin
 def test_a_step_along_the_gradient_raises_chosen_above_rejected():
     policy = new_policy()
     trainer = new_trainer(policy)
-    rows = trainer.collect(PAIRS, seed=0)
+    rows = collect(trainer, PAIRS)
     losses = train(trainer, rows, steps=8)
     metrics = trainer.loss(rows, count(rows)).metrics
     assert losses == sorted(losses, reverse=True)
@@ -111,12 +111,12 @@ def test_label_smoothing_weakens_the_first_gradient_by_one_minus_twice_itself():
 
 def gradients_at_start(**options):
     trainer = new_trainer(new_policy(), **options)
-    return gradients(trainer, [trainer.collect(PAIRS, seed=0)])
+    return gradients(trainer, [collect(trainer, PAIRS)])
 
 
 def test_splitting_into_micro_batches_changes_neither_loss_nor_gradient():
     trainer = new_trainer(new_policy())
-    rows = trainer.collect(PAIRS, seed=0)
+    rows = collect(trainer, PAIRS)
     stir(trainer.policy, 0.03)
     whole, expected = gradients(trainer, [rows])
     split, found = gradients(trainer, [rows[2:], rows[:1], rows[1:2]])
@@ -127,14 +127,14 @@ def test_splitting_into_micro_batches_changes_neither_loss_nor_gradient():
 def test_reference_logprobs_are_worked_out_once_and_survive_a_resume():
     policy = new_policy()
     trainer = new_trainer(policy)
-    first = trainer.collect(PAIRS, seed=0)
+    first = collect(trainer, PAIRS)
     saved = io.BytesIO()
     torch.save(trainer.state_dict(), saved)
     saved.seek(0)
     # Another base: whoever scored again would find other numbers.
     other = new_trainer(new_policy(seed=1))
     other.load_state_dict(torch.load(saved, weights_only=True))
-    again = other.collect(PAIRS[::-1], seed=5)[::-1]
+    again = collect(other, PAIRS[::-1], seed=5)[::-1]
     for before, after in zip(first, again, strict=True):
         assert isinstance(after, ReferencedPair)
         assert torch.equal(before.ref_logprobs, after.ref_logprobs)
@@ -144,7 +144,7 @@ def test_pairs_of_another_file_with_the_same_ids_have_their_own_reference():
     """``pairs.jsonl:1`` may stand in the training and in the validation folder."""
     trainer = new_trainer(new_policy())
     held_out = [PairRow(record_id="a", prompt=(8,), completions=((40, EOS), (41, 42, EOS)))]
-    trainer.collect(PAIRS, seed=0)
+    collect(trainer, PAIRS)
     assert loss_of(trainer, held_out).total.item() == pytest.approx(math.log(2), abs=1e-6)
 
 

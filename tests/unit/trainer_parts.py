@@ -55,6 +55,12 @@ def context_of(
     return build_context(policy, sampling=spec, reward=reward, records=records, labels=labels, world=World.current())
 
 
+def collect(trainer: Trainer[Any], rows: Sequence[Row], *, seed: int = 0) -> list[Any]:
+    """Without gradient, as the engine collects."""
+    with torch.no_grad():
+        return list(trainer.collect(rows, seed=seed))
+
+
 def gradients(trainer: Trainer[Any], parts: Sequence[Sequence[Row]]) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradients of one minibatch, gone through in ``parts``, as the engine adds them up."""
     policy: TrunkPolicy = trainer.policy  # type: ignore[attr-defined]

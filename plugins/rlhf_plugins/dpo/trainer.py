@@ -74,7 +74,7 @@ class DPO(BaseTrainer[ReferencedPair]):
             chosen_reward = self.options.beta * (chosen - ref_chosen)
             rejected_reward = self.options.beta * (rejected - ref_rejected)
             metrics = {
-                "accuracy": (chosen_reward > rejected_reward).float(),
+                "accuracy": 0.5 + 0.5 * (chosen_reward - rejected_reward).sign(),
                 "reward_margin": chosen_reward - rejected_reward,
                 "chosen_reward": chosen_reward,
                 "rejected_reward": rejected_reward,

@@ -12,6 +12,9 @@ from rlhf_core.math.advantages import center_and_scale, scale
 
 from .options import PPOOptions
 
+LEAST_SPREAD = 1e-4
+"""Below this share of the mean a standard deviation is rounding error, and all scores are equal."""
+
 
 class ScoreNormaliser:
     """Normalises by the moments of all *earlier* batches (of the batch itself, for the first).
@@ -28,6 +31,8 @@ class ScoreNormaliser:
     def __call__(self, scores: Tensor, finished: Tensor, batch_mean: float, batch_std: float) -> Tensor:
         """Args: scores ``[K]``, finished bool ``[K]``, and the moments of this batch over all ranks."""
         mean, std = (self.mean, self.std) if self.batches else (batch_mean, batch_std)
+        if std <= LEAST_SPREAD * abs(mean):
+            std = 1.0  # equal scores have no scale to divide by
         if self.options.score_normalisation == "scale":
             scores = scale(scores, std)
         elif self.options.score_normalisation == "center-and-scale":

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.policy import Output, Params
+from rlhf_core.contract.policy import Output, Params, SamplingSpec
 from rlhf_core.contract.records import PromptRecord
 from rlhf_core.contract.reward import Scores
 from rlhf_core.contract.rows import Loss, Rollout, Scored, Totals
@@ -68,6 +68,7 @@ class PPO(BaseTrainer[PPORow]):
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         if context.reward is None:
             raise RLHFError("ppo needs a reward: set `reward: {reward: NAME, …}` in the stage, or --reward")
+        require_trainable_sampling(context.sampling)
         self.context = context
         self.policy = context.policy
         policy = self.policy.train_role("policy")
@@ -115,7 +116,8 @@ class PPO(BaseTrainer[PPORow]):
 
     def batch_metrics(self, rows: Sequence[PPORow], totals: Totals) -> Mapping[str, Tensor]:
         logprobs, ref_logprobs = column(rows, "logprobs"), column(rows, "ref_logprobs")
-        scores = torch.cat([row.scores for row in rows])
+        # float64: the normaliser takes the variance from the difference of two means.
+        scores = torch.cat([row.scores for row in rows]).double()
         per_completion = {
             "score": scores,
             "score_square": scores.square(),
@@ -141,7 +143,8 @@ class PPO(BaseTrainer[PPORow]):
         collected = self.collect(rows, seed=seed)
         completions = totals.rows * self.context.sampling.n
         metrics = self.batch_metrics(collected, replace(totals, completions=completions))
-        return {name: metrics[name] for name in metrics if name.startswith(("score", "kl_k", "length", "finished"))}
+        of_the_batch = {"score_square", "completions", "explained_variance", "kl_coef"}
+        return {name: metrics[name] for name in metrics if name not in of_the_batch}
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
         limit = self.options.step_kl_limit
@@ -199,6 +202,18 @@ class PPO(BaseTrainer[PPORow]):
         return 1.0 - (error / spread) ** 2 if spread > 0 else 0.0
 
 
+def require_trainable_sampling(sampling: SamplingSpec) -> None:
+    """Raises: RLHFError where rollouts would come from another distribution than the one that the loss scores."""
+    if sampling.temperature <= 0:
+        raise RLHFError("ppo: sampling.temperature = 0 never explores; set it above 0")
+    for name in ("top_k", "top_p"):
+        if getattr(sampling, name) is not None:
+            raise RLHFError(
+                f"ppo: sampling.{name} truncates the distribution that rollouts are drawn from, while the loss scores "
+                f"the whole one; set sampling.{name} to null"
+            )
+
+
 def column(rows: Sequence[Rollout], name: str) -> Tensor:
     """A per-token field of all completions, right-padded with zeros: ``[K, C]``."""
     return pad([tensor for row in rows for tensor in getattr(row, name)])
@@ -219,7 +234,7 @@ def ppo_rows(
         rows.append(
             PPORow(
                 record_id=rollout.record_id, prompt=rollout.prompt, completions=rollout.completions,
-                logprobs=rollout.logprobs, finished=rollout.finished, **per_token,
+                logprobs=tuple(values.cpu() for values in rollout.logprobs), finished=rollout.finished, **per_token,
                 scores=total[span.start : span.stop], part_scores=parts[:, span.start : span.stop].contiguous(),
                 part_names="\n".join(scores.parts), explained_variance=explained_variance,
             )
