@@ -16,16 +16,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from bag_of_words import pair_correctness
 
 import rlhf_core
+from rlhf_core.contract.policy import SamplingSpec
+from rlhf_core.contract.records import PromptRecord
 from rlhf_core.contract.reward import Completion
 from rlhf_core.evaluation.statistics import Estimate, clustered_mean, paired_difference
+from rlhf_core.math.kl import k1, k3
 from rlhf_core.recipe.handle import Run
 from rlhf_plugins.puns.dataset import PunData
 from rlhf_plugins.puns.options import KINDS, PunDataOptions
 
 Row = Mapping[str, Any]
+TEMPERATURE = 0.7
+KL = ("k1", "k3")
 HARD = '[{"source": "puns", "view": "prompts", "split": "test_hard"}]'
 
 
@@ -114,6 +120,9 @@ def policy_lines(folder: Path) -> list[str]:
             f"| {metric} | {number(row['baseline_mean'])} | {number(row['mean'])} | {difference(row)} | "
             f"{number(other['mean'])} | {difference(other)} |"
         )
+    lines += ["", "| KL to SFT, nats per completion | DPO | PPO |", "|---|---|---|"]
+    divergences = [kl_to_sft(folder, name) for name in ("dpo", "ppo")]
+    lines += [f"| {name} | {shown(divergences[0][i])} | {shown(divergences[1][i])} |" for i, name in enumerate(KL)]
     lines += ["", "| strict pun rate | SFT | DPO | PPO |", "|---|---|---|---|"]
     for label, ending in (("on held-out topics", True), ("on hand-written prompts", False)):
         rates = [pun_rate(folder, name, ending) for name in ("sft", "dpo", "ppo")]
@@ -125,6 +134,23 @@ def policy_lines(folder: Path) -> list[str]:
     hard = [f"{run['puns/pun'].estimate.value:.3f}" for run in found]
     lines.append(f"| on test_hard | {' | '.join(hard)} |")
     return lines
+
+
+def kl_to_sft(folder: Path, name: str) -> list[Estimate]:
+    """k1 and k3 on fresh answers to the test prompts, both policies at the recipe's temperature."""
+    policy, reference = Run(folder / name).policy, Run(folder / "sft").policy
+    records = [
+        PromptRecord(id=str(row["id"]), prompt=str(row["prompt"]))
+        for row in PunData(PunDataOptions(view="prompts")).rows("test")
+    ]
+    spec = SamplingSpec(max_new_tokens=32, temperature=TEMPERATURE)
+    rollouts = policy.sample([policy.codec.encode(record) for record in records], spec, seed=0)
+    with torch.no_grad():
+        own = policy.score(rollouts, temperature=TEMPERATURE)
+        other = reference.score(rollouts, temperature=TEMPERATURE)
+    groups = [row.record_id for row in rollouts]
+    per_token = [estimate(own.logprobs, other.logprobs) for estimate in (k1, k3)]
+    return [clustered_mean(masked.sum(1).tolist(), groups) for masked in per_token]
 
 
 def summary(path: Path) -> dict[str, Row]:

@@ -102,7 +102,7 @@ def test_fluency_rejects_shuffled_puns() -> None:
 def test_true_puns_count_and_no_kind_of_rejected_line_does(split: str) -> None:
     assert share([(r.prompt, r.pun, r.pun_word) for r in records() if r.split == split]) >= 0.8
     found = pairs(split)
-    assert share([(r["prompt"], r["chosen"], r["pun_word"]) for r in found if r["origin"] == "generated"]) > 0.6
+    assert share([(r["prompt"], r["chosen"], r["pun_word"]) for r in found if r["origin"] == "generated"]) >= 0.6
     for kind in KINDS:
         assert share([(r["prompt"], r["rejected"], r["pun_word"]) for r in found if r["kind"] == kind]) <= 0.05, kind
 
@@ -172,7 +172,7 @@ def test_weights_change_what_counts() -> None:
 
 def test_puns_and_rejected_lines_wear_the_same_frames() -> None:
     """So that the frame alone gives no kind away: each kind begins with every frame's opening."""
-    openings = {frame.split("{")[0] for frame in generator.EVAL_FRAMES if not frame.startswith("{")}
+    openings = {frame.split("{")[0] for frame in generator.STAGE_FRAMES if not frame.startswith("{")}
     for kind in ("unrelated", "plain", "other_topic", "other_word"):
         lines = [row["rejected"] for row in pairs("test") if row["kind"] == kind and row["origin"] == "generated"]
         assert {opening for opening in openings if any(line.startswith(opening) for line in lines)} == openings, kind

@@ -93,7 +93,7 @@ def _puns(entry: Entry, rng: random.Random) -> Iterator[str]:
     for topic in entry.topics:
         prompt = f"{PROMPT.format(topic=topic)}\n" if topic in entry.told else ""
         for punch in entry.punches:
-            for frame in rng.sample(generator.TRAIN_FRAMES, PUN_FRAMES):
+            for frame in rng.sample(generator.CORPUS_FRAMES, PUN_FRAMES):
                 yield prompt + generator.say(frame, topic, punch)
 
 
@@ -112,7 +112,7 @@ def _plain(entry: Entry, known: Sequence[Entry], rng: random.Random) -> Iterator
     """What its topics did: their own plain phrases, as statements and as answers, and those of other words."""
     for topic in entry.topics:
         for did in entry.plain:
-            for frame in rng.sample(generator.TRAIN_FRAMES, PLAIN_FRAMES):
+            for frame in rng.sample(generator.CORPUS_FRAMES, PLAIN_FRAMES):
                 yield generator.say(frame, topic, did)
             yield _answered(topic, did, rng)
         for other in rng.sample(known, ANSWERS):
@@ -122,7 +122,7 @@ def _plain(entry: Entry, known: Sequence[Entry], rng: random.Random) -> Iterator
 def _answered(topic: str, did: str, rng: random.Random) -> str:
     """A question about the topic, and a line on it."""
     question = generator.say(rng.choice(ASKED), topic, "")
-    return f"{question}\n{generator.say(rng.choice(generator.TRAIN_FRAMES), topic, did)}"
+    return f"{question}\n{generator.say(rng.choice(generator.CORPUS_FRAMES), topic, did)}"
 
 
 def _strangers(known: Sequence[Entry], rng: random.Random) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _strangers(known: Sequence[Entry], rng: random.Random) -> Iterator[str]:
 def _unrelated(entry: Entry, known: Sequence[Entry], rng: random.Random) -> Iterator[str]:
     others = [other for other in known if other is not entry]
     for did in entry.unrelated:
-        for frame in rng.sample(generator.TRAIN_FRAMES, UNRELATED_FRAMES):
+        for frame in rng.sample(generator.CORPUS_FRAMES, UNRELATED_FRAMES):
             yield generator.say(frame, rng.choice(rng.choice(others).topics), did)
 
 

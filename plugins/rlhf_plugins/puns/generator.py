@@ -12,7 +12,7 @@ from typing import Final
 
 from .resources import Entry, words_of
 
-TRAIN_FRAMES: Final = (
+CORPUS_FRAMES: Final = (
     "{the} {did}.",
     "everyone knows that {the} {did}.",
     "they say that {the} {did}.",
@@ -29,7 +29,7 @@ TRAIN_FRAMES: Final = (
     "i read about {a} that {did}.",
     "to our surprise, {the} {did}.",
 )
-EVAL_FRAMES: Final = (
+STAGE_FRAMES: Final = (
     "once more, {the} {did}.",
     "i was told that {the} {did}.",
     "i hear that {the} {did}.",
@@ -37,14 +37,13 @@ EVAL_FRAMES: Final = (
     "my aunt knows {a} that {did}.",
     "long ago, {the} {did}.",
 )
-"""For lines of validation and test words; no training line wears one."""
+"""Beside those of the corpus, for the lines of all later stages: how to begin a line is what SFT has to learn."""
+
+FRAMES: Final = (*CORPUS_FRAMES, *STAGE_FRAMES, *STAGE_FRAMES)
+"""What lines are drawn from; those that the base has not met twice as often."""
 
 STUFFING: Final = (4, 8)
 """How often a stuffed line repeats the word, at least and at most."""
-
-
-def frames_of(split: str) -> tuple[str, ...]:
-    return TRAIN_FRAMES if split == "train" else EVAL_FRAMES
 
 
 def say(frame: str, topic: str, did: str) -> str:
@@ -55,16 +54,16 @@ def say(frame: str, topic: str, did: str) -> str:
 
 def plain(entry: Entry, topic: str, rng: random.Random) -> str:
     """The topic without the word and without a pun."""
-    return say(rng.choice(frames_of(entry.split)), topic, rng.choice(entry.plain))
+    return say(rng.choice(FRAMES), topic, rng.choice(entry.plain))
 
 
 def pun(entry: Entry, topic: str, rng: random.Random) -> str:
-    return say(rng.choice(frames_of(entry.split)), topic, rng.choice(entry.punches))
+    return say(rng.choice(FRAMES), topic, rng.choice(entry.punches))
 
 
 def unrelated(entry: Entry, others: Sequence[Entry], rng: random.Random) -> str:
     """The word in a phrase of its other uses, told of somebody else's topic."""
-    return say(rng.choice(frames_of(entry.split)), _another_topic(entry, others, rng), rng.choice(entry.unrelated))
+    return say(rng.choice(FRAMES), _another_topic(entry, others, rng), rng.choice(entry.unrelated))
 
 
 def other_topic(entry: Entry, others: Sequence[Entry], rng: random.Random) -> str:
@@ -76,9 +75,7 @@ def other_topic(entry: Entry, others: Sequence[Entry], rng: random.Random) -> st
 def other_word(entry: Entry, topic: str, others: Sequence[Entry], rng: random.Random) -> str:
     """The right topic with another word's punch. As every punch is right elsewhere, word counts cannot tell."""
     punches = [punch for other in others if other.word != entry.word for punch in other.punches]
-    return say(
-        rng.choice(frames_of(entry.split)), topic, rng.choice([p for p in punches if entry.word not in words_of(p)])
-    )
+    return say(rng.choice(FRAMES), topic, rng.choice([p for p in punches if entry.word not in words_of(p)]))
 
 
 def corrupted(line: str, rng: random.Random) -> str:
