@@ -20,7 +20,7 @@ def rlhf_run_started(run: Path, config: Mapping[str, object]) -> None:
 
 @hookspec
 def rlhf_step_finished(run: Path, step: int, metrics: Mapping[str, float]) -> None:
-    """A step (one collected batch and its updates) is done; metrics are means over it and over ranks. First rank only."""
+    """A step (a collected batch and its updates) is done; metrics are means over it and over ranks. First rank only."""
 
 
 @hookspec

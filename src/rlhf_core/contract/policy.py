@@ -72,7 +72,7 @@ class Policy(Protocol):
         """
 
     def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
-        """``spec.n`` completions per row. The draw depends on (seed, record_id, sample index) alone, not on batching."""
+        """``spec.n`` completions per row. The draw depends on (seed, record_id, sample index), not on batching."""
 
     def exact_kl(self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference") -> Tensor:
-        """KL(role ‖ other) over the whole vocabulary at each completion position, nats, ``[K, C]``, zero where masked."""
+        """KL(role ‖ other) over the vocabulary at each completion position: nats, ``[K, C]``, zero where masked."""

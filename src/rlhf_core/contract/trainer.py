@@ -52,7 +52,8 @@ class TrainContext:
         policy: the model, ``"policy"`` and ``"reference"`` at the stage's start.
         sampling: the stage's sampling options, for trainers that roll out.
         reward: the stage's reward source; None when the recipe names none.
-        score: ``reward.score`` on rollouts, checked: lengths, NaN, infinities; raises TrainingStopped naming source and rows.
+        score: ``reward.score`` on rollouts, checked for lengths, NaN and infinities; raises TrainingStopped
+            naming source and rows.
         completions: rows with completions as text, one per completion, with their records.
         all_reduce: sums a tensor over ranks, in place, and returns it.
         labels: sorted class names of two-class data; empty otherwise.
@@ -76,7 +77,7 @@ class Trainer(Protocol[RowT]):
         inner_epochs, minibatches: how often, and in how many optimizer steps, one collected batch is gone through.
         dropout_ok: False for losses that compare logprobs taken at two times.
         generates: whether the trained policy writes text worth sampling (False for reward models).
-        best: validation metric and direction that pick the best checkpoint, such as ``("loss", "min")``; None keeps the last.
+        best: validation metric and direction that pick the best checkpoint, as ``("loss", "min")``; None keeps the last.
     """
 
     Record: type[Record]
@@ -93,7 +94,7 @@ class Trainer(Protocol[RowT]):
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[RowT]:
         """One batch, made ready. No gradient is recorded and no state of the trainer changes.
 
-        Offline: look up reference logprobs. Online: roll out, score, estimate advantages. ``seed`` is the same on all ranks.
+        Offline: look up reference logprobs. Online: roll out, score, estimate advantages. ``seed`` is that of all ranks.
         """
 
     def batch_metrics(self, rows: Sequence[RowT], totals: Totals) -> Mapping[str, Tensor]:

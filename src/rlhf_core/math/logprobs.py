@@ -11,7 +11,7 @@ from .masking import zero_masked
 def token_logprobs(
     logits: Float[Tensor, "*tokens vocabulary"], tokens: Int[Tensor, "*tokens"]
 ) -> Float[Tensor, "*tokens"]:
-    """log p(token) under softmax(logits), nats; computed in float32 at least, so that bfloat16 logits do not lose it."""
+    """log p(token) under softmax(logits), nats; in float32 at least, so that bfloat16 logits do not lose it."""
     logits = logits.float() if logits.dtype.itemsize < 4 else logits
     return logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
 

@@ -32,12 +32,12 @@ def dpo_loss(
 def bradley_terry_loss(
     chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pairs"], margin: Float[Tensor, " pairs"] | float = 0.0
 ) -> Float[Tensor, " pairs"]:
-    """−log σ(r_chosen − r_rejected − margin): Bradley–Terry, with the margin of Touvron et al. 2023 (Llama 2, eq. 2)."""
+    """−log σ(r_chosen − r_rejected − margin): Bradley–Terry, the margin as in Touvron et al. 2023 (eq. 2)."""
     return -F.logsigmoid(chosen - rejected - margin)
 
 
 def centering_loss(chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
-    """(r_chosen + r_rejected)²: keeps the mean reward, which preferences leave free, at zero (Eisenstein et al. 2023)."""
+    """(r_chosen + r_rejected)²: keeps the mean, which preferences leave free, at zero (Eisenstein et al. 2023)."""
     return (chosen + rejected).square()
 
 
@@ -66,7 +66,7 @@ def clipped_value_loss(
     *,
     clip_range: float,
 ) -> Float[Tensor, "*tokens"]:
-    """½ max((v − R)², (clip(v, v_old ± ε) − R)²) (the value clipping of the PPO reference code; Engstrom et al. 2020, sec. 2)."""
+    """½ max((v − R)², (clip(v, v_old ± ε) − R)²), the value clipping of PPO's reference code (Engstrom et al. 2020)."""
     require_same_shape("values", values, "returns", returns)
     clipped = old_values + (values - old_values).clamp(-clip_range, clip_range)
     return 0.5 * torch.maximum((values - returns).square(), (clipped - returns).square())

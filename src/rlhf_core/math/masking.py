@@ -1,4 +1,4 @@
-"""Sums and means over real tokens only. Masked-out entries are *selected away*, never multiplied: ``0 * nan`` is nan."""
+"""Sums and means over real tokens only. Masked entries are *selected away*, never multiplied: ``0 * nan`` is nan."""
 
 from __future__ import annotations
 
