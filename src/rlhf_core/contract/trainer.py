@@ -77,7 +77,7 @@ class Trainer(Protocol[RowT]):
         inner_epochs, minibatches: how often, and in how many optimizer steps, one collected batch is gone through.
         dropout_ok: False for losses that compare logprobs taken at two times.
         generates: whether the trained policy writes text worth sampling (False for reward models).
-        best: validation metric and direction that pick the best checkpoint, as ``("loss", "min")``; None keeps the last.
+        best: metric and direction that pick the best checkpoint, as ``("loss", "min")``; None keeps the last.
     """
 
     Record: type[Record]
@@ -94,7 +94,7 @@ class Trainer(Protocol[RowT]):
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[RowT]:
         """One batch, made ready. No gradient is recorded and no state of the trainer changes.
 
-        Offline: look up reference logprobs. Online: roll out, score, estimate advantages. ``seed`` is that of all ranks.
+        Offline: look up reference logprobs. Online: roll out, score, estimate advantages. ``seed``: of all ranks.
         """
 
     def batch_metrics(self, rows: Sequence[RowT], totals: Totals) -> Mapping[str, Tensor]:
