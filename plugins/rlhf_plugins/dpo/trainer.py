@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlhf_core.contract.policy import Params
+from rlhf_core.contract.policy import Params, SamplingSpec
 from rlhf_core.contract.records import Preference
 from rlhf_core.contract.rows import Loss, PairRow, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, State, TrainContext
+from rlhf_core.math.kl import k1, k3
 from rlhf_core.math.logprobs import sequence_logprobs
 from rlhf_core.math.losses import dpo_loss
 
@@ -46,6 +47,7 @@ class DPO(BaseTrainer[ReferencedPair]):
 
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         self.policy = context.policy
+        self.max_new_tokens = context.sampling.max_new_tokens
         return {"policy": self.policy.train_role("policy")}
 
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[ReferencedPair]:
@@ -82,6 +84,26 @@ class DPO(BaseTrainer[ReferencedPair]):
                 "rejected_logprob_change": rejected - ref_rejected,
             }
         return Loss(losses.sum() / totals.rows, {name: value.sum() / totals.rows for name, value in metrics.items()})
+
+    def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
+        """The loss on held-out pairs, and how far free answers to their prompts have moved from the reference."""
+        return {**super().validate(rows, totals, seed=seed), **self._drift(rows, totals, seed)}
+
+    def _drift(self, rows: Sequence[AnyRow], totals: Totals, seed: int) -> Mapping[str, Tensor]:
+        """KL (nats per completion), entropy (nats per token) and length of samples at temperature 1."""
+        spec = SamplingSpec(max_new_tokens=self.max_new_tokens)
+        prompts = [AnyRow(record_id=row.record_id, prompt=row.prompt) for row in rows]
+        samples = self.policy.sample(prompts, spec, seed=seed)
+        own = self.policy.score(samples, want={"logprobs", "entropy"})
+        reference = self.policy.score(samples, "reference")
+        lengths = own.mask.sum(1)
+        per_sample = {
+            "kl_k1": k1(own.logprobs, reference.logprobs).sum(1),
+            "kl_k3": k3(own.logprobs, reference.logprobs).sum(1),
+            "entropy": own.entropy.sum(1) / lengths,
+            "length": lengths.float(),
+        }
+        return {name: values.sum() / totals.rows for name, values in per_sample.items()}
 
     def checks(self) -> Sequence[Check]:
         return [

@@ -79,11 +79,21 @@ CHARTS = (
     ChartSpec(
         "Gradient norm", ("grad_norm",), "Before clipping. Spikes mean unstable steps; zero means nothing is learnt."
     ),
-    ChartSpec("Learning rate", ("learning_rate",), "As applied."),
 )
 
 BOOKKEEPING = frozenset(
-    {"step", "records", "seconds", "split", "iteration", "epoch", "tokens_per_second", "score_square", "completions"}
+    {
+        "step",
+        "records",
+        "seconds",
+        "split",
+        "iteration",
+        "epoch",
+        "tokens_per_second",
+        "score_square",
+        "completions",
+        "updates",
+    }
 )
 
 
@@ -96,10 +106,12 @@ def charts_for(names: Iterable[str]) -> list[ChartSpec]:
         if present & set(chart.metrics)
     ]
     known = {name for chart in CHARTS for name in chart.metrics}
+    if rates := tuple(sorted(name for name in present if name.startswith("learning_rate/"))):
+        charts.append(ChartSpec("Learning rate", rates, "As applied, per parameter group."))
     parts = tuple(sorted(name for name in present if name.startswith("score/")))
     if parts:
         charts.insert(
             2, ChartSpec("Parts of the score", parts, "What each part of the composed reward contributed.", "reward")
         )
-    others = sorted(present - known - set(parts))
+    others = sorted(present - known - {*parts, *rates})
     return charts + [ChartSpec(name.replace("_", " ").capitalize(), (name,), "") for name in others]

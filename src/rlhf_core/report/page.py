@@ -68,7 +68,7 @@ def draw(spec: ChartSpec, rows: Sequence[MetricRow]) -> Chart | None:
             series.append(Series(metric, smoothed, color))
         if held_out := points(rows, "validation", "step", metric):
             series.append(Series(f"{metric}, held out", held_out, color, dashed=True))
-    svg = line_chart(series, x_label="optimizer step", y_label=spec.unit)
+    svg = line_chart(series, x_label="step", y_label=spec.unit)
     return Chart(spec.title, Markup(svg), spec.reading, series) if svg else None
 
 
