@@ -26,6 +26,9 @@ from rlhf_core.contract.reward import Completion
 from rlhf_core.evaluation.statistics import Estimate, clustered_mean, paired_difference
 from rlhf_core.math.kl import k1, k3
 from rlhf_core.recipe.handle import Run
+from rlhf_core.recipe.lending import Lender
+from rlhf_core.registry.catalog import default_catalog
+from rlhf_core.training.precision import choose_device
 from rlhf_plugins.puns.dataset import PunData
 from rlhf_plugins.puns.options import KINDS, PunDataOptions
 
@@ -65,7 +68,7 @@ def sft_lines(folder: Path) -> list[str]:
 
 def pair_lines(folder: Path) -> list[str]:
     """Accuracy of reward model and bags of words on test pairs, by origin and kind of rejected line."""
-    trained_on = pair_rows("train", {})
+    trained_on = pair_rows("train", training_pairs(folder / "reward"))
     test = pair_rows("test", {"kinds": dict.fromkeys(KINDS, 1.0)})
     model = model_correctness(folder / "reward", test)
     train_pairs, test_pairs = ([triple(row) for row in rows] for rows in (trained_on, test))
@@ -90,6 +93,12 @@ def pair_lines(folder: Path) -> list[str]:
     return [*lines, ""]
 
 
+def training_pairs(run: Path) -> dict[str, Any]:
+    """How the reward model's own training pairs were made: the bags of words learn from the very same ones."""
+    source = Run(run).config["stages"][0]["data"]["sources"][0]
+    return {key: source[key] for key in ("kinds", "generated", "seed") if source.get(key) is not None}
+
+
 def pair_rows(split: str, options: Mapping[str, Any]) -> list[Row]:
     return list(PunData(PunDataOptions(view="pairs", **options)).rows(split))
 
@@ -103,7 +112,7 @@ def model_correctness(run: Path, rows: Sequence[Row]) -> list[float]:
     from rlhf_plugins.reward_model.source import RewardModelScore
 
     source = RewardModelScore(RewardModelScoreOptions(run=str(run)))
-    source.policy = Run(run).policy
+    source.policy = Lender(default_catalog(), choose_device("cpu"), Path.cwd()).open_policy(str(run))
     sides = [
         source.score([Completion(prompt=str(row["prompt"]), text=str(row[side])) for row in rows])
         for side in ("chosen", "rejected")
@@ -115,7 +124,9 @@ def policy_lines(folder: Path) -> list[str]:
     lines = ["| metric (test prompts) | SFT | DPO | DPO − SFT | PPO | PPO − SFT |", "|---|---|---|---|---|---|"]
     summaries = {name: summary(folder / name / "evaluation" / "recipe.json") for name in ("dpo", "ppo")}
     for metric, row in summaries["dpo"].items():
-        other = summaries["ppo"][metric]
+        # What needs training texts is measured for DPO alone.
+        if (other := summaries["ppo"].get(metric)) is None:
+            continue
         lines.append(
             f"| {metric} | {number(row['baseline_mean'])} | {number(row['mean'])} | {difference(row)} | "
             f"{number(other['mean'])} | {difference(other)} |"
