@@ -12,7 +12,7 @@ from rlhf_core.contract.identity import fingerprint as model_fingerprint
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.options import NOT_IN_IDENTITY
 
-from .locate import resource_path
+from .lending import base_folder
 from .resolved import Stage
 from .sections import STAGE_PREFIX
 
@@ -42,7 +42,7 @@ def stage_fingerprint(
 
 def _base_fingerprint(path: str) -> str | None:
     """Of a local base model, by its weights; hub names and revisions stand in the options."""
-    folder = Path(resource_path(path)) if path and not path.startswith(STAGE_PREFIX) else None
+    folder = Path(base_folder(path)) if path and not path.startswith(STAGE_PREFIX) else None
     return model_fingerprint(folder) if folder is not None and folder.is_dir() else None
 
 

@@ -124,6 +124,12 @@ def model_folder(name: str, folder: Path) -> str:
         return name
 
 
+def base_folder(path: str) -> str:
+    """``model.path`` for loading: of a run its model (a resumed run names the run it grew on), else what it says."""
+    run = RunFolder(Path(path)) if path else None
+    return str(finished_model(run)) if run is not None and run.exists else resource_path(path)
+
+
 def finished_model(run: RunFolder) -> Path:
     """Raises: RLHFError when the run has no model yet."""
     if not run.model.is_dir():

@@ -23,8 +23,7 @@ from rlhf_core.training.precision import choose_device
 
 from . import yaml
 from .fingerprints import run_fingerprint, stage_fingerprint
-from .lending import Lender, finished_model
-from .locate import resource_path
+from .lending import Lender, base_folder, finished_model
 from .observing import HookObserver, TrackerObserver
 from .provenance import provenance
 from .resolved import BASE, Stage
@@ -181,7 +180,7 @@ def model_path(prepared: Prepared) -> str:
     resolved = str(with_stages_resolved(path, prepared.runs))
     if resolved != path:
         return str(finished_model(RunFolder.open(resolved)))
-    return resource_path(path)
+    return base_folder(path)
 
 
 def texts_of(records: Sequence[Record]) -> Iterator[str]:
