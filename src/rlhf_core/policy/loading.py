@@ -97,7 +97,8 @@ def _full(
         return open_trunk(_require_base(place, base_path)).model
 
     here = frozenset(role for role, inner in identity["roles"].items() if inner == ".")
-    from_base = open_reference if base_path is not None else None
+    # A model made from scratch records an empty path: it is its own base.
+    from_base = open_reference if base_path else None
     return trunk, FullRoles(trunk, open_reference=from_base, holds=here)
 
 
