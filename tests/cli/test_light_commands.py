@@ -36,6 +36,26 @@ def test_help_and_listing_load_nothing_heavy_and_take_little_time(words: list[st
     assert min(float(found[1]) for found in tries) < 0.15
 
 
+def test_runs_are_listed_shown_and_compared_without_what_trained_them(tmp_path: Path) -> None:
+    from rlhf_core.store.run import RunFolder
+
+    recipe = "name: small\nstages: [{algo: dpo, trainer: {beta: 0.1}}]\n"
+    summary = [{"name": "text/words", "mean": 3.0, "low": 2.0, "high": 4.0, "difference": None}]
+    names = [str(tmp_path / name) for name in ("one", "two")]
+    for name in names:
+        run_folder = RunFolder.create(name, info={"algo": "dpo"}, recipe=recipe)
+        run_folder.append_metrics({"step": 1, "records": 4, "seconds": 0.1, "split": "validation", "loss": 0.5})
+        run_folder.evaluations.mkdir()
+        (run_folder.evaluations / "offline.json").write_text(
+            json.dumps({"baseline": None, "notes": [], "summary": summary})
+        )
+    for words in (["list", "--root", str(tmp_path)], ["show", names[0]], ["compare", *names]):
+        out, (code, _, *loaded) = measured("runs", *words)
+        assert code == "0"
+        assert "0.5" in out
+        assert not set(loaded) & {"torch", "transformers", "pydantic", "datasets", "peft", "openai"}
+
+
 def test_import_of_the_package_is_light_and_offers_the_public_names() -> None:
     code = f"import sys, rlhf_core; print([n for n in {HEAVY} if n in sys.modules], sorted(rlhf_core.__all__))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,15 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from rlhf_core.contract.backbone import Trunk
 from rlhf_core.contract.records import Prompt, Record
@@ -62,6 +70,15 @@ def tiny_gpt2(seed: int = 0, **changes: Any) -> PreTrainedModel:
     }  # fmt: skip
     torch.manual_seed(seed)
     return GPT2LMHeadModel(GPT2Config(**(settings | changes))).eval()
+
+
+def tiny_llama() -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, bos_token_id=EOS, eos_token_id=EOS,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:

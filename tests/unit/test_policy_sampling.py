@@ -15,6 +15,7 @@ from policy_parts import (
     shared_model,
     stir,
     tiny_gpt2,
+    tiny_llama,
     tiny_policy,
     trunk_of,
 )  # fmt: skip
@@ -23,6 +24,7 @@ from rlhf_core.contract.errors import RLHFError, TrainingStopped
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.rows import Row
 from rlhf_core.policy import decoding
+from rlhf_core.policy.cache import as_keyword
 from rlhf_core.policy.drawing import draw, truncate, uniforms
 from rlhf_core.policy.policy import TrunkPolicy
 
@@ -175,6 +177,34 @@ def test_logprobs_of_a_truncated_draw_are_of_what_was_left():
     tokens, logprobs = draw(logits, torch.tensor([0.9]), SamplingSpec(max_new_tokens=1, top_k=2))
     assert tokens.tolist() == [2]
     assert torch.allclose(logprobs.exp(), torch.tensor([0.3 / 0.8]))
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+@pytest.mark.parametrize("family", [tiny_gpt2, tiny_llama])
+def test_sampling_uses_nothing_that_transformers_is_about_to_drop(family):
+    policy = TrunkPolicy(trunk_of(family(), None), WordCodec(), device=CPU)
+    assert policy.sample(PROMPTS, SamplingSpec(max_new_tokens=3, n=2), seed=0)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_the_cache_goes_by_the_name_that_the_model_has_for_it(name, monkeypatch):
+    """A model of another package may still have the old name when transformers has the new one, and the reverse."""
+    spec = SamplingSpec(max_new_tokens=6)
+    model = tiny_gpt2()
+    expected = TrunkPolicy(trunk_of(model, None), WordCodec(), device=CPU).sample(PROMPTS, spec, seed=0)
+    forward, installed = model.transformer.forward, next(iter(as_keyword(model, None)))
+
+    def only_cache(cache=None, **others):
+        return forward(**{installed: cache}, **others)
+
+    def only_past_key_values(past_key_values=None, **others):
+        return forward(**{installed: past_key_values}, **others)
+
+    policy = TrunkPolicy(trunk_of(model, None), WordCodec(), device=CPU)
+    monkeypatch.setattr(model.transformer, "forward", only_cache if name == "cache" else only_past_key_values)
+    assert next(iter(as_keyword(model, None))) == name
+    found = policy.sample(PROMPTS, spec, seed=0)
+    assert [rollout.completions for rollout in found] == [rollout.completions for rollout in expected]
 
 
 def test_a_prompt_without_room_is_named():

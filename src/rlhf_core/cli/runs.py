@@ -112,9 +112,7 @@ def _shown(value: Any) -> str:
 
 
 def _evaluations(run: RunFolder) -> dict[str, Any]:
-    from rlhf_core.recipe.evaluating import evaluation_names, read_evaluation
-
-    return {name: read_evaluation(run, name) for name in evaluation_names(run)}
+    return {name: run.evaluation(name) for name in run.evaluation_names()}
 
 
 def _newest_evaluation(run: RunFolder) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ transformers' own cache copies all that it holds at every token, which on a CPU 
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,15 @@ def make_cache(model: PreTrainedModel, capacity: int) -> DynamicCache:
     cache = DynamicCache(config=model.config)
     cache.layers = [RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def as_keyword(model: PreTrainedModel, cache: DynamicCache) -> dict[str, DynamicCache]:
+    """The cache by the name that this model has for it: transformers renamed ``past_key_values`` to ``cache``.
+
+    The signature decides and not the version, since models of other packages may lag behind.
+    """
+    taken = inspect.signature(model.base_model.forward).parameters
+    return {"cache" if "cache" in taken else "past_key_values": cache}
 
 
 class _Room:

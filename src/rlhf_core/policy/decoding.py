@@ -13,7 +13,7 @@ from rlhf_core.contract.errors import RLHFError, TrainingStopped
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.rows import Rollout, Row
 
-from .cache import make_cache
+from .cache import as_keyword, make_cache
 from .drawing import draw, uniforms
 from .vocabulary import logits
 
@@ -104,7 +104,7 @@ class _Batch:
         cache = make_cache(model, longest + spec.max_new_tokens)
         output = model.base_model(
             input_ids=torch.tensor(filled, device=device), attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0), past_key_values=cache, use_cache=True,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=True, **as_keyword(model, cache),
         )  # fmt: skip
         next_logits = logits(model, output.last_hidden_state[:, -1])
         if spec.n > 1:
@@ -153,7 +153,7 @@ class _Batch:
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
         output = self.model.base_model(
             input_ids=tokens[:, None], attention_mask=self.mask, position_ids=self.next_position[:, None],
-            past_key_values=self.cache, use_cache=True,
+            use_cache=True, **as_keyword(self.model, self.cache),
         )  # fmt: skip
         self.next_logits = logits(self.model, output.last_hidden_state[:, -1])
         # A sample that ended but is not dropped yet runs on, unread; at the context's end it stays where it is.

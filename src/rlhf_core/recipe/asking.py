@@ -13,7 +13,6 @@ from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 
 from .choosing import data_section
-from .evaluating import evaluation_names
 from .node import Node, node_of
 from .resolve import read, resolve
 from .resolved import Evaluate
@@ -66,7 +65,7 @@ def free_name(run: RunFolder, asked: Evaluate, baseline: str | None) -> str:
     base = asked.judge.name if asked.judge else "offline"
     if baseline is not None:
         base += "-against-" + re.sub(r"[^\w.]+", "-", Path(baseline).name or baseline)
-    taken, name, number = evaluation_names(run), base, 1
+    taken, name, number = run.evaluation_names(), base, 1
     while name in taken:
         number += 1
         name = f"{base}-{number}"

@@ -67,7 +67,7 @@ class Measurement:
         """
         records = self.records(run)
         mark = self._mark(run, baseline, records)
-        written = read_evaluation(run, name)
+        written = run.evaluation(name)
         what = f"{run.name}: evaluation" + (f" against {baseline}" if baseline else "")
         if written is not None and written.get("fingerprint") == mark:
             self.tell(f"{what} is there already, reused")
@@ -187,18 +187,6 @@ def load_prompts(data: DataOptions, split: Any, lender: Lender) -> list[PromptRe
 def recorded_stage(run: RunFolder, catalog: Catalog) -> Stage:
     """The stage that a run is of, from its own ``recipe.yaml``. Raises: RLHFError when that is not there."""
     return resolve(read([str(run.recipe)]), catalog, evaluate=False).stages[0]
-
-
-def read_evaluation(run: RunFolder, name: str) -> Mapping[str, Any] | None:
-    path = run.evaluations / f"{name}.json"
-    if not path.is_file():
-        return None
-    content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
-    return content
-
-
-def evaluation_names(run: RunFolder) -> list[str]:
-    return sorted(path.stem for path in run.evaluations.glob("*.json"))
 
 
 def _prepared(evaluator: Any, lender: Lender) -> Evaluator:

@@ -12,7 +12,6 @@ from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.store.run import RunFolder
 
 from . import yaml
-from .evaluating import evaluation_names, read_evaluation
 from .lending import Lender
 from .node import node_of
 from .problems import Findings, validate
@@ -71,7 +70,7 @@ class Run:
     @property
     def evaluations(self) -> dict[str, Any]:
         """What ``evaluate`` wrote, by name."""
-        return {name: read_evaluation(self.folder, name) for name in evaluation_names(self.folder)}
+        return {name: self.folder.evaluation(name) for name in self.folder.evaluation_names()}
 
     @property
     def report(self) -> Path:

@@ -11,8 +11,6 @@ from rlhf_core.report.page import render
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import RunFolder
 
-from .evaluating import evaluation_names, read_evaluation
-
 
 def write_run_page(run: RunFolder) -> Path:
     """``report.html`` of one run. Returns: its place."""
@@ -55,8 +53,8 @@ def stage_content(run: RunFolder) -> StageContent:
 
 def evaluation_contents(run: RunFolder) -> list[EvaluationContent]:
     contents = []
-    for name in evaluation_names(run):
-        found = read_evaluation(run, name)
+    for name in run.evaluation_names():
+        found = run.evaluation(name)
         if found is not None:
             label = run.name if name == "recipe" else f"{run.name}: {name}"
             contents.append(

@@ -6,14 +6,17 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ..contract.errors import RLHFError
 from . import lines
 from .atomic import recover, replace_folder, write_json, write_text
-from .checkpoints import Checkpoints
 from .lock import locked
+
+if TYPE_CHECKING:
+    from .checkpoints import Checkpoints
 
 Status = Literal["running", "finished", "stopped", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -29,7 +32,6 @@ class RunFolder:
 
     Attributes:
         path: the folder. ``model``, ``best``, ``report``, ``evaluations``: places inside it; they may not be there yet.
-        checkpoints: the run's checkpoints.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +41,6 @@ class RunFolder:
         self.report = path / "report.html"
         self.recipe = path / "recipe.yaml"
         self.evaluations = path / "evaluation"
-        self.checkpoints = Checkpoints(path / "checkpoints")
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
 
@@ -94,6 +95,13 @@ class RunFolder:
         found = [cls(path.parent) for pattern in ("*", "*/*") for path in root.glob(f"{pattern}/{RUN_FILE}")]
         return sorted(found, key=lambda run: (str(run.info.get("created", "")), str(run.path)))
 
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The run's checkpoints. They bring torch, which whoever lists and shows runs need not wait for."""
+        from .checkpoints import Checkpoints
+
+        return Checkpoints(self.path / "checkpoints")
+
     @property
     def name(self) -> str:
         return self.path.name
@@ -141,6 +149,17 @@ class RunFolder:
 
     def samples(self) -> Rows:
         return lines.read(self._samples)
+
+    def evaluation_names(self) -> tuple[str, ...]:
+        return tuple(sorted(path.stem for path in self.evaluations.glob("*.json")))
+
+    def evaluation(self, name: str) -> Mapping[str, Any] | None:
+        """``evaluation/NAME.json``: what was asked and found; None where there is none of that name."""
+        path = self.evaluations / f"{name}.json"
+        if not path.is_file():
+            return None
+        content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+        return content
 
     def rewind(self, step: int, *, evaluated: int) -> None:
         """Drop what was written after a checkpoint, so that the same steps taken again do not appear twice.
