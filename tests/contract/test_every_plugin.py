@@ -74,6 +74,7 @@ def write_labels(folder: Path) -> str:
 
 
 ALL_SPLITS = ("train", "validation", "test")
+PUN_SPLITS = (*ALL_SPLITS, "development", "test_hard")
 
 Variant = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Options of a component, and further arguments of the check of its kind."""
@@ -93,7 +94,7 @@ VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
     "evaluator:perplexity": lambda _: [({"model": "runs/other"}, {})],
     "evaluator:text": lambda _: [({"vocabulary": False}, {})],
     "dataset:puns": lambda _: [
-        *(({"view": view}, {"splits": (*ALL_SPLITS, "test_hard")}) for view in ("pairs", "demonstrations", "prompts")),
+        *(({"view": view}, {"splits": PUN_SPLITS}) for view in ("pairs", "demonstrations", "prompts")),
         ({"view": "corpus"}, {"splits": ("train", "validation")}),
     ],
     "dataset:published-puns": lambda _: [

@@ -14,7 +14,7 @@ from rlhf_plugins.puns import fluency, generator
 from rlhf_plugins.puns.dataset import PunData
 from rlhf_plugins.puns.metric import PunMetric, judged, stem
 from rlhf_plugins.puns.options import KINDS, PunDataOptions, PunRewardOptions
-from rlhf_plugins.puns.resources import records, words_of
+from rlhf_plugins.puns.resources import SPLITS, records, words_of
 from rlhf_plugins.puns.reward import PunReward
 
 PROMPT = "make a pun about a grizzly"
@@ -98,7 +98,7 @@ def test_fluency_rejects_shuffled_puns() -> None:
     assert sum(map(fluency.is_fluent, shuffled)) / len(shuffled) < 0.03
 
 
-@pytest.mark.parametrize("split", ["train", "validation", "test", "test_hard"])
+@pytest.mark.parametrize("split", SPLITS)
 def test_true_puns_count_and_no_kind_of_rejected_line_does(split: str) -> None:
     assert share([(r.prompt, r.pun, r.pun_word) for r in records() if r.split == split]) >= 0.8
     found = pairs(split)

@@ -12,7 +12,7 @@ def rlhf_components() -> Iterable[Component]:
     yield Component(
         kind="dataset",
         name="puns",
-        summary="464 hand-written pun records and lines made from their 232 words (res/puns/README.md)",
+        summary="552 hand-written pun records and lines made from their 276 words (res/puns/README.md)",
         target="rlhf_plugins.puns.dataset:PunData",
         options="rlhf_plugins.puns.options:PunDataOptions",
     )

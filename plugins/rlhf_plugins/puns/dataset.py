@@ -51,7 +51,8 @@ class PunData:
         self.options = options
 
     def rows(self, split: str) -> Iterator[Row]:
-        """Splits: train, validation, test, and test_hard, of which the base saw nothing; corpus has the first two."""
+        """Splits: train, validation, development (read while settings changed), test, and test_hard, of which the base
+        saw nothing; corpus has the first two."""
         if self.options.view == "corpus":
             yield from self._corpus(checked(split, CORPUS_SPLITS))
             return

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, get_args
 
 from rlhf_core.contract.errors import RLHFError
 
-Split = Literal["train", "validation", "test", "test_hard"]
+Split = Literal["train", "validation", "development", "test", "test_hard"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 PROMPT: Final = "make a pun about {topic}"
 
