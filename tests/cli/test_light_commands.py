@@ -96,6 +96,36 @@ def test_plugins_of_strangers_are_listed_broken_ones_with_reason_and_fix(tmp_pat
     assert "Traceback" not in strict.stderr
 
 
+def test_doctor_ends_with_2_where_something_is_wrong_and_0_where_nothing_is(tmp_path: Path) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    from distributions import install
+
+    install(tmp_path, "acme-rlhf", {"bad": "import nothing_of_that_name"}, {"bad": "bad"})
+    secret = {"OPENAI_API_KEY": "sk-secret", "RLHF_STRICT_PLUGINS": "1"}
+    broken = run("doctor", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path), **secret)
+    assert broken.returncode == 2
+    findings = json.loads(broken.stdout)
+    problems = [found for found in findings if found["level"] == "problem"]
+    assert [found["subject"] for found in problems] == ["acme-rlhf/bad"]
+    assert problems[0]["mend"] == "pip install nothing_of_that_name"
+    assert "sk-secret" not in broken.stdout
+    fine = run("-p", "no:bad", "doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert fine.returncode == 0
+    assert fine.stdout.splitlines()[-1].startswith("nothing is wrong")
+
+
+def test_doctor_explains_a_run(light, tmp_path: Path) -> None:
+    from rlhf_core.store.run import RunFolder
+
+    made = RunFolder.create(tmp_path / "mine", info={"algo": "dpo", "steps": 4})
+    made.update(status="failed", error="the loss is nan")
+    code, out, _ = light("doctor", str(made.path))
+    assert code == 2
+    assert "failed, step 0 of 4: the loss is nan" in out
+    assert f"rlhf train --resume {made.path}" in out
+    assert light("doctor", str(tmp_path / "nowhere"))[0] == 2
+
+
 @pytest.fixture
 def light(capsys: pytest.CaptureFixture[str]):
     from rlhf_core.cli.main import run as in_process

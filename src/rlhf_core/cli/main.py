@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "data": "Show records with the tokens that are trained on",
     "export": "Write a run as one plain model for transformers",
     "report": "Write a run's report anew",
+    "doctor": "Tell what is wrong with the environment, or with a run",
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlhf_core.recipe.amounts import clock
 from rlhf_core.recipe.observing import Listener
 from rlhf_core.recipe.resolved import Stage
 from rlhf_core.training.outcome import Outcome
@@ -97,9 +98,3 @@ def numbers(metrics: Mapping[str, float]) -> str:
     """``loss 0.693  score 1.2``: the few numbers that say how it goes; all there are where none of those is there."""
     named = {label: metrics[key] for key, label in SHOWN.items() if key in metrics}
     return "  ".join(f"{label} {value:.4g}" for label, value in (named or dict(metrics)).items())
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

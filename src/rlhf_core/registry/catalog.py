@@ -50,7 +50,7 @@ class Found:
         if absent:
             raise MissingComponent(
                 f"{self.component.kind} {self.component.name!r} needs {', '.join(absent)}, not installed here: "
-                f"{self._install_hint(absent)}"
+                f"{self.install_hint(absent)}"
             )
         return self._import(self.component.target)
 
@@ -90,7 +90,7 @@ class Found:
                 f"reinstall {self.plugin.distribution}, or report it to its author"
             ) from error
 
-    def _install_hint(self, absent: Sequence[str]) -> str:
+    def install_hint(self, absent: Sequence[str]) -> str:
         """``pip install 'rlhf_core[track]'`` where the distribution declares an extra that brings it."""
         try:
             requirements = importlib.metadata.requires(self.plugin.distribution) or []

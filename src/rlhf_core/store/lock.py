@@ -11,6 +11,26 @@ from pathlib import Path
 from ..contract.errors import RLHFError
 
 
+def holder(path: Path) -> str | None:
+    """The pid of the process that holds ``path`` as a lock; None where nobody does, a crash's leftover included."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        pid = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        # Asked only where a pid stands there: whoever begins to hold it at this very moment is not disturbed.
+        if not pid:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return pid
+        return None
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold ``path`` as a lock; the pid inside it is for the message of whoever is refused.

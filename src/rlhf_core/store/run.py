@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from ..contract.errors import RLHFError
 from . import lines
 from .atomic import recover, replace_folder, write_json, write_text
-from .lock import locked
+from .lock import holder, locked
 
 if TYPE_CHECKING:
     from .checkpoints import Checkpoints
@@ -24,6 +26,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 Rows: TypeAlias = list[dict[str, Any]]
 
 RUN_FILE = "run.json"
+LOCK_FILE = "lock"
 DEFAULT_ROOT = Path("runs")
 
 
@@ -132,9 +135,18 @@ class RunFolder:
             raise ValueError(f"status {entries['status']!r} is none of {', '.join(STATUSES)}")
         write_json(self.path / RUN_FILE, {**self.info, "updated": _now(), **entries})
 
+    def resume_command(self) -> str:
+        """What to type to go on with it: a run of several processes goes on with as many."""
+        processes = int(self.info.get("processes", 1))
+        return f"rlhf train --resume {shlex.quote(str(self.path))}" + f" --procs {processes}" * (processes > 1)
+
     def lock(self) -> AbstractContextManager[None]:
         """Keep other processes from writing this run. Raises: RLHFError naming the one that does."""
-        return locked(self.path / "lock")
+        return locked(self.path / LOCK_FILE)
+
+    def writer(self) -> str | None:
+        """The pid of the process that writes this run now."""
+        return holder(self.path / LOCK_FILE)
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """``row`` holds ``step``, ``records``, ``seconds``, ``split`` and numbers."""
@@ -160,6 +172,10 @@ class RunFolder:
             return None
         content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
         return content
+
+    def silence(self) -> float:
+        """Seconds since the last line of metrics. Raises: OSError when there is none yet."""
+        return time.time() - self._metrics.stat().st_mtime
 
     def rewind(self, step: int, *, evaluated: int) -> None:
         """Drop what was written after a checkpoint, so that the same steps taken again do not appear twice.

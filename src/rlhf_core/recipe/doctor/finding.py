@@ -1,0 +1,25 @@
+"""One thing that was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What was seen of a subject.
+
+    Args:
+        area: the heading that it stands under.
+        level: ``problem`` where something will fail or has failed, ``note`` where somebody may want to know.
+        mend: what to do about it; empty where all is well.
+    """
+
+    area: str
+    subject: str
+    says: str
+    level: Level = "ok"
+    mend: str = ""
