@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "runs": "List, show and compare runs",
     "data": "Show records with the tokens that are trained on",
     "export": "Write a run as one plain model for transformers",
-    "report": "Write a run's report anew",
+    "report": "Write the page of a run, or of runs side by side",
     "doctor": "Tell what is wrong with the environment, or with a run",
 }
 

@@ -1,4 +1,4 @@
-"""`rlhf report`: the page, written anew."""
+"""`rlhf report`: a page of a run, of a recipe's runs, or of runs side by side."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ import click
 
 
 @click.command("report")
-@click.option("--run", "run_", metavar="RUN", help="A run, or the folder of a recipe's runs.  [default: the newest]")
-def command(run_: str | None) -> None:
-    """Write report.html from what the run has now."""
-    from rlhf_core.recipe.reporting import write_page, write_run_page
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option("--run", "run_", metavar="RUN", help="The same as the argument.")
+@click.option("--output", metavar="FILE", help="The page's place.  [default: report.html, or comparison.html]")
+def command(runs: tuple[str, ...], run_: str | None, output: str | None) -> None:
+    """Write the page of what a run has now; of several runs, compare them.
+
+    \b
+    rlhf report                        the newest run
+    rlhf report runs/quickstart        all stages of a recipe
+    rlhf report runs/a runs/b runs/c   curves overlaid, settings that differ, the same prompts side by side
+    """
+    from rlhf_core.recipe.reporting import comparison_place, write_comparison, write_place
     from rlhf_core.store.run import RunFolder
 
-    folder = Path(run_) if run_ else None
-    stages = [] if folder is None or RunFolder(folder).exists else RunFolder.list(folder)
-    if folder is not None and stages:
-        runs = {run.name: run for run in stages if "~" not in run.name}
-        click.echo(write_page(folder, folder.name, runs, command=f"rlhf report --run {folder}"))
+    places = [*runs, *([run_] if run_ else [])]
+    page = Path(output) if output else None
+    if len(places) > 1:
+        folders = [RunFolder.open(place) for place in places]
+        click.echo(write_comparison(folders, page or comparison_place(folders)))
     else:
-        click.echo(write_run_page(RunFolder.open(run_) if run_ else RunFolder.newest()))
+        click.echo(write_place(places[0] if places else str(RunFolder.newest().path), page))

@@ -62,21 +62,18 @@ def show(run_: str) -> None:
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True)
 def compare(runs: tuple[str, ...]) -> None:
     """Runs side by side: the options that differ, the last held-out metrics, shared evaluations."""
-    from rlhf_core.recipe import yaml
+    from rlhf_core.recipe.differences import differing_settings
     from rlhf_core.store.run import RunFolder
-    from rlhf_core.training.identity import flatten
 
     folders = [RunFolder.open(run) for run in runs]
-    configs = [flatten(yaml.load(folder.recipe).plain()["stages"][0]) for folder in folders]
-    keys = sorted({key for config in configs for key in config})
-    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
     columns = ["", *(str(folder.path) for folder in folders)]
-    print_table(columns, [[key, *(config.get(key, "") for config in configs)] for key in differing], title="options")
+    print_table(columns, [[key, *values] for key, values in differing_settings(folders).items()], title="options")
     held_out = [_row(folder, "validation") for folder in folders]
     metrics = [name for name in dict.fromkeys(name for row in held_out for name in row) if name not in _HEAD]
     rows = [[name, *(_shown(row.get(name)) for row in held_out)] for name in metrics]
     print_table(columns, rows, title="last held-out metrics")
-    measured = [{row["name"]: row for row in _newest_evaluation(folder)} for folder in folders]
+    evaluations = [(folder.newest_evaluation() or {}).get("summary", []) for folder in folders]
+    measured = [{row["name"]: row for row in summary} for summary in evaluations]
     names = list(dict.fromkeys(name for rows in measured for name in rows))
     if names:
         from .results import cell
@@ -113,8 +110,3 @@ def _shown(value: Any) -> str:
 
 def _evaluations(run: RunFolder) -> dict[str, Any]:
     return {name: run.evaluation(name) for name in run.evaluation_names()}
-
-
-def _newest_evaluation(run: RunFolder) -> list[dict[str, Any]]:
-    paths = sorted(run.evaluations.glob("*.json"), key=lambda path: path.stat().st_mtime)
-    return list(_evaluations(run)[paths[-1].stem]["summary"]) if paths else []

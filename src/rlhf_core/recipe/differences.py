@@ -1,16 +1,18 @@
-"""What is different between a run and the stage that is asked for now."""
+"""What is different between runs, or between a run and the stage that is asked for now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.identity import flatten
 
 from . import yaml
-from .resolved import Stage
+
+if TYPE_CHECKING:
+    from .resolved import Stage
 
 _SHOWN = 3
 
@@ -31,3 +33,11 @@ def differing_keys(run: RunFolder, stage: Stage, runs: Mapping[str, str]) -> str
 def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = flatten(before), flatten(now)
     return [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+
+
+def differing_settings(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
+    """Option → its value in each run, in their order, for those that are not the same in all; empty where not set."""
+    configs = [flatten(yaml.load(run.recipe).plain()["stages"][0]) if run.recipe.is_file() else {} for run in runs]
+    keys = sorted({key for config in configs for key in config})
+    values = {key: [str(config.get(key, "")) for config in configs] for key in keys}
+    return {key: found for key, found in values.items() if len(set(found)) > 1}

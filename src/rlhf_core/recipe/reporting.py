@@ -1,83 +1,83 @@
-"""From run folders to pages."""
+"""Pages of runs: written beside them, or given as text to whoever serves them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from rlhf_core.report.content import EvaluationContent, PageContent, StageContent
-from rlhf_core.report.page import render
+from rlhf_core.contract.errors import RLHFError
+from rlhf_core.report.content import PageContent
+from rlhf_core.report.page import render, render_comparison
 from rlhf_core.store.atomic import write_text
-from rlhf_core.store.run import RunFolder
+from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
+
+from .contents import comparison_content, evaluation_contents, stage_content, texts
+
+PAGE = "report.html"
 
 
 def write_run_page(run: RunFolder) -> Path:
     """``report.html`` of one run. Returns: its place."""
-    info = run.info
-    content = PageContent(
-        title=str(run.path), stages=[stage_content(run)], evaluations=evaluation_contents(run),
-        command=str(info.get("command", "")), versions=_texts(info.get("versions")),
-    )  # fmt: skip
-    write_text(run.report, render(content))
-    return run.report
+    return write_place(str(run.path))
 
 
 def write_page(folder: Path, title: str, runs: Mapping[str, RunFolder], *, command: str) -> Path:
     """One page for all stages of a recipe and their evaluations. Returns: its place."""
-    versions = next((_texts(run.info.get("versions")) for run in runs.values()), {})
-    content = PageContent(
-        title=title,
-        stages=[stage_content(run) for run in runs.values()],
-        evaluations=[found for run in runs.values() for found in evaluation_contents(run)],
-        command=command,
-        versions=versions,
-    )
-    page = folder / "report.html"
-    write_text(page, render(content))
+    page = folder / PAGE
+    write_text(page, render(page_content(title, list(runs.values()), command=command)))
     return page
 
 
-def stage_content(run: RunFolder) -> StageContent:
-    info = run.info
-    return StageContent(
-        name=run.name,
-        algo=str(info.get("algo", "")),
-        status=str(info.get("status", "")),
-        metrics=run.metrics(),
-        samples=run.samples(),
-        facts=_facts(info),
-        config=run.recipe.read_text("utf-8") if run.recipe.is_file() else "",
+def write_place(place: str, page: Path | None = None) -> Path:
+    """The page of a run, or of a recipe's folder. Returns: its place, ``report.html`` there unless told otherwise."""
+    folder, runs = runs_at(place)
+    page = page or folder / PAGE
+    write_text(page, render(place_content(folder, runs)))
+    return page
+
+
+def place_content(folder: Path, runs: Sequence[RunFolder]) -> PageContent:
+    """Of a run's own folder, or of the folder that holds a recipe's runs."""
+    single = RunFolder(folder).exists
+    command = str(runs[0].info.get("command", "")) if single else f"rlhf report {folder}"
+    return page_content(str(folder) if single else folder.name, runs, command=command)
+
+
+def write_comparison(runs: Sequence[RunFolder], page: Path) -> Path:
+    """Runs side by side."""
+    write_text(page, render_comparison(comparison_content(runs)))
+    return page
+
+
+def page_content(title: str, runs: Sequence[RunFolder], *, command: str) -> PageContent:
+    return PageContent(
+        title=title,
+        stages=[stage_content(run) for run in runs],
+        evaluations=[found for run in runs for found in evaluation_contents(run)],
+        command=command,
+        versions=next((texts(run.info.get("versions")) for run in runs), {}),
     )
 
 
-def evaluation_contents(run: RunFolder) -> list[EvaluationContent]:
-    contents = []
-    for name in run.evaluation_names():
-        found = run.evaluation(name)
-        if found is not None:
-            label = run.name if name == "recipe" else f"{run.name}: {name}"
-            contents.append(
-                EvaluationContent(
-                    name=label, summary=found["summary"], notes=found["notes"], baseline=found.get("baseline")
-                )
-            )
-    return contents
+def runs_at(place: str) -> tuple[Path, list[RunFolder]]:
+    """A run, or the runs of a recipe's folder without those that stepped aside; by folder, or by name under ``runs/``.
+
+    Raises: RLHFError when there is neither.
+    """
+    for folder in (Path(place), DEFAULT_ROOT / place):
+        if not RunFolder(folder).exists and (found := RunFolder.list(folder)):
+            return folder, [run for run in found if "~" not in run.name]
+    run = RunFolder.open(place)
+    return run.path, [run]
 
 
-def _facts(info: Mapping[str, Any]) -> dict[str, str]:
-    """What the head of a stage says, as far as ``run.json`` knows it."""
-    facts = {"starts from": info.get("from"), "seed": info.get("seed"), "step": info.get("step")}
-    for split, report in (info.get("data") or {}).items():
-        facts[f"{split} records"] = report.get("kept")
-    for label, count in (info.get("parameters") or {}).items():
-        facts[f"{label} parameters"] = f"{count:,}"
-    if info.get("seconds") is not None:
-        facts["seconds"] = f"{info['seconds']:.0f}"
-    if info.get("best_step") is not None:
-        facts["best step"] = info["best_step"]
-    return {label: str(value) for label, value in facts.items() if value is not None}
-
-
-def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {str(key): str(value) for key, value in (values or {}).items()}
+def comparison_place(runs: Sequence[RunFolder]) -> Path:
+    """``comparison.html`` in the folder that holds all of them."""
+    folders = [run.path.resolve() for run in runs]
+    if len(set(folders)) < len(folders):
+        raise RLHFError(f"{' '.join(str(run.path) for run in runs)}: the same run twice; name different ones")
+    common = folders[0].parent
+    while not all(folder.is_relative_to(common) for folder in folders):
+        common = common.parent
+    here = Path.cwd().resolve()
+    return (common.relative_to(here) if common.is_relative_to(here) else common) / "comparison.html"

@@ -1,4 +1,4 @@
-"""What a page shows, as plain data: whoever writes the page reads the run; this room draws."""
+"""What a page shows, as plain data: whoever writes the page reads the runs; this room draws."""
 
 from __future__ import annotations
 
@@ -10,34 +10,61 @@ MetricRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gain:
+    """after − before in score, paired by prompt, with its 95 % interval; None for the interval of a single prompt."""
+
+    value: float
+    low: float | None
+    high: float | None
+    prompts: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageContent:
     """One run.
 
     Args:
-        name, algo, status: as in ``run.json``.
-        metrics: rows of ``metrics.jsonl``: ``step``, ``split`` (``train`` or ``validation``) and numbers.
+        name, algo, status: as in ``run.json``; ``error`` is what a failed run ended with.
+        metrics: rows of ``metrics.jsonl``: ``step``, ``split`` (``train`` or ``validation``) and numbers; ``NAME_se``
+            is the standard error of ``NAME``, ``NAME_p10`` and its like are quantiles.
         samples: rows of ``samples.jsonl``: ``step``, ``record_id``, ``prompt``, ``completion``, perhaps ``score``.
+        gain: of the samples' scores, last against first.
+        alarms: rows of ``alarms.jsonl``: ``name``, ``step``, ``says``, ``evidence``, ``cause``, ``mend``.
+        readings: question → answer, in the trainer's own words.
         facts: short label → value lines for the head of the section (parameters, data, time).
+        provenance: label → value: where the run comes from.
         config: the resolved recipe as YAML.
     """
 
     name: str
     algo: str
     status: str
+    error: str = ""
     metrics: Sequence[MetricRow] = ()
     samples: Sequence[MetricRow] = ()
+    gain: Gain | None = None
+    alarms: Sequence[Mapping[str, Any]] = ()
+    readings: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationContent:
-    """One evaluation: ``summary`` and ``notes`` of its JSON; ``baseline`` is the name of what it is compared with."""
+    """One evaluation.
+
+    Args:
+        summary, notes: of its JSON.
+        baseline: the name of what it is compared with.
+        rows: a row per completion: ``of`` (``run`` or ``baseline``), ``group``, ``prompt``, ``completion``, numbers.
+    """
 
     name: str
     summary: Sequence[Mapping[str, Any]]
     notes: Sequence[str] = ()
     baseline: str | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +74,19 @@ class PageContent:
     evaluations: Sequence[EvaluationContent] = ()
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonContent:
+    """Runs side by side.
+
+    Args:
+        runs: their names are unique.
+        settings: option → its value in each run, in their order; those that differ alone.
+        evaluations: per run, in their order, the summary rows of its newest evaluation; empty where it has none.
+    """
+
+    title: str
+    runs: Sequence[StageContent]
+    settings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    evaluations: Sequence[Sequence[Mapping[str, Any]]] = ()

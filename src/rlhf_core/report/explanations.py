@@ -26,10 +26,16 @@ CHARTS = (
     ),
     ChartSpec(
         "KL to the reference",
-        ("kl_k1", "kl_k3", "kl_exact"),
+        ("kl_k1", "kl_k2", "kl_k3", "kl_exact"),
         "How far the policy has moved, in nats per completion. k1 is unbiased and may dip below zero by "
-        "chance; k3 is unbiased and never negative; the exact value sums over the vocabulary at each "
-        "position.",
+        "chance; k2 is biased and never negative; k3 is unbiased and never negative; the exact value sums over "
+        "the vocabulary at each position.",
+        "nats",
+    ),
+    ChartSpec(
+        "KL in the reward",
+        ("kl_in_reward",),
+        "The estimate that is subtracted from the score, in nats per completion, before its coefficient.",
         "nats",
     ),
     ChartSpec(
@@ -97,9 +103,13 @@ BOOKKEEPING = frozenset(
 )
 
 
+_BESIDE = ("_se", "_p10", "_p50", "_p90")
+"""Endings of numbers that say how sure or how spread another one is; they are drawn as its band."""
+
+
 def charts_for(names: Iterable[str]) -> list[ChartSpec]:
     """The charts for these metrics: known ones in reading order, the parts of a score, then others by themselves."""
-    present = set(names) - BOOKKEEPING
+    present = {name for name in names if not name.endswith(_BESIDE)} - BOOKKEEPING
     charts = [
         ChartSpec(chart.title, tuple(name for name in chart.metrics if name in present), chart.reading, chart.unit)
         for chart in CHARTS

@@ -46,6 +46,7 @@ class RunFolder:
         self.evaluations = path / "evaluation"
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
+        self._alarms = path / "alarms.jsonl"
 
     @classmethod
     def create(cls, path: str | Path, *, info: Mapping[str, Any] | None = None, recipe: str = "") -> RunFolder:
@@ -172,6 +173,19 @@ class RunFolder:
             return None
         content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
         return content
+
+    def evaluation_rows(self, name: str) -> Rows:
+        """``evaluation/NAME.jsonl``: a row per completion, the run's first."""
+        return lines.read(self.evaluations / f"{name}.jsonl")
+
+    def newest_evaluation(self) -> Mapping[str, Any] | None:
+        """The one that was written last."""
+        paths = sorted(self.evaluations.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        return self.evaluation(paths[-1].stem) if paths else None
+
+    def alarms(self) -> Rows:
+        """Rows hold ``name``, ``step``, ``says``, ``evidence``, ``cause``, ``mend``."""
+        return lines.read(self._alarms)
 
     def silence(self) -> float:
         """Seconds since the last line of metrics. Raises: OSError when there is none yet."""

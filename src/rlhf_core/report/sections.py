@@ -1,0 +1,158 @@
+"""Parts of a page: what is drawn and told of one stage and of one evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from .charts import Flag, Series, line_chart, number
+from .content import EvaluationContent, MetricRow, StageContent
+from .curves import curve, frontier, quantiles_of_samples
+from .explanations import ChartSpec, charts_for
+from .histograms import histogram
+from .questions import Answer, evaluation_answer, reading, stage_answers
+from .samples import Pairs, evaluation_pairs, training_pairs
+
+MOST_HISTOGRAMS = 12
+MOST_NUMBERS = 8
+"""Numbers per answer among which the reader of an evaluation's texts may choose."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    title: str
+    svg: Markup
+    reading: str
+    legend: Sequence[Series]
+
+
+@dataclass(frozen=True)
+class StageSection:
+    content: StageContent
+    answers: Sequence[Answer]
+    charts: Sequence[Chart]
+    pairs: Pairs | None
+    headline: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class EvaluationSection:
+    content: EvaluationContent
+    answer: Answer | None
+    table: Sequence[tuple[Mapping[str, Any], str]]
+    histograms: Sequence[Chart]
+    pairs: Pairs | None
+
+
+def stage_section(stage: StageContent) -> StageSection:
+    flags = flags_of(stage)
+    charts = [chart for spec in charts_for(numeric(stage.metrics)) if (chart := draw(spec, stage.metrics, flags))]
+    return StageSection(
+        stage,
+        stage_answers(stage),
+        [*charts[:3], *frontier_chart(frontier(stage.metrics)), *spread_charts(stage), *charts[3:]],
+        training_pairs(stage.samples),
+        headline(stage.metrics),
+    )
+
+
+def flags_of(stage: StageContent) -> list[Flag]:
+    return [
+        Flag(float(alarm["step"]), f"{stage.name}, step {alarm['step']}: {alarm['says']}") for alarm in stage.alarms
+    ]
+
+
+def draw(spec: ChartSpec, rows: Sequence[MetricRow], flags: Sequence[Flag]) -> Chart | None:
+    series = []
+    for color, metric in enumerate(spec.metrics):
+        for split, label in (("train", metric), ("validation", f"{metric}, held out")):
+            if (one := curve(rows, split, metric, label, color)) is not None:
+                series.append(one)
+    return chart(spec.title, series, spec.reading, y_label=spec.unit, flags=flags)
+
+
+def chart(
+    title: str,
+    series: Sequence[Series],
+    words: str,
+    *,
+    x_label: str = "step",
+    y_label: str = "",
+    flags: Sequence[Flag] = (),
+) -> Chart | None:
+    """None where nothing is finite."""
+    svg = line_chart(series, x_label=x_label, y_label=y_label, title=title, flags=flags)
+    return Chart(title, Markup(svg), words, series) if svg else None
+
+
+def frontier_chart(series: Sequence[Series]) -> list[Chart]:
+    """The frontier: how much score was bought for how much KL."""
+    words = "Score bought against KL paid. Where the curve bends flat or down, more KL buys over-optimisation."
+    label = "KL to the reference (k3), nats per completion"
+    found = chart("Reward against KL", series, words, x_label=label, y_label="score")
+    return [found] if found else []
+
+
+def spread_charts(stage: StageContent) -> list[Chart]:
+    """How the samples differ among themselves, where the mean alone would hide it."""
+    charts = []
+    for name, title, unit in (("score", "Scores of the samples", "reward"), ("words", "Words of the samples", "words")):
+        if (series := quantiles_of_samples(stage.samples, name)) is not None:
+            words = "Over the held-out prompts that are sampled at each evaluation: median, and the middle 80 %."
+            charts.append(chart(title, [series], words, y_label=unit))
+    return [one for one in charts if one]
+
+
+def headline(rows: Sequence[MetricRow]) -> list[tuple[str, str, str]]:
+    """(metric, first, last) on held-out data, where measured at least twice."""
+    held_out = [row for row in rows if row.get("split") == "validation"]
+    if len(held_out) < 2:
+        return []
+    names = [name for spec in charts_for(numeric(held_out)) for name in spec.metrics]
+    both = [name for name in names if held_out[0].get(name) is not None and held_out[-1].get(name) is not None]
+    return [(name, with_error(held_out[0], name), with_error(held_out[-1], name)) for name in both]
+
+
+def with_error(row: MetricRow, name: str) -> str:
+    """``0.42 ± 0.03`` with 1.96 standard errors, where the row has them."""
+    error = row.get(f"{name}_se")
+    return number(float(row[name])) + ("" if error is None else f" ± {number(1.96 * float(error))}")
+
+
+def evaluation_section(evaluation: EvaluationContent) -> EvaluationSection:
+    pairs = None
+    if evaluation.baseline and any(row["of"] == "baseline" for row in evaluation.rows):
+        numbers = [row["name"] for row in evaluation.summary if row.get("better")][:MOST_NUMBERS]
+        pairs = evaluation_pairs(
+            evaluation.rows, run=evaluation.name, baseline=evaluation.baseline, numbers=numbers
+        )  # fmt: skip
+    return EvaluationSection(
+        evaluation,
+        evaluation_answer(evaluation),
+        [(row, reading(row)) for row in evaluation.summary],
+        histograms(evaluation),
+        pairs,
+    )
+
+
+def histograms(evaluation: EvaluationContent) -> list[Chart]:
+    """Of every number that is more than yes or no."""
+    charts: list[Chart] = []
+    for name in (str(row["name"]) for row in evaluation.summary):
+        run, baseline = (
+            [float(row[name]) for row in evaluation.rows if row["of"] == side and row.get(name) is not None]
+            for side in ("run", "baseline")
+        )
+        if set(run) | set(baseline) <= {0.0, 0.5, 1.0} or len(charts) == MOST_HISTOGRAMS:
+            continue
+        if svg := histogram(run, baseline, title=name):
+            legend = [Series(evaluation.name, (), 0), *([Series(str(evaluation.baseline), (), 1)] if baseline else [])]
+            charts.append(Chart(name, Markup(svg), "", legend))
+    return charts
+
+
+def numeric(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {name for row in rows for name, value in row.items() if isinstance(value, int | float)}
