@@ -77,6 +77,46 @@ def test_changed_rows_in_a_data_file_are_noticed(rlhf: Rlhf, home: Path) -> None
     assert "sft: its data or a stage it builds on changed; trained anew" in done.out
 
 
+def test_bad_data_of_a_later_stage_or_of_the_evaluation_shows_before_the_first_one_trains(
+    rlhf: Rlhf, home: Path
+) -> None:
+    write_rows(home / "broken.jsonl", [{"prompt": "a", "chosen": "b"}])
+    for key in ("stages.ppo.data", "evaluate.data"):
+        done = rlhf("run", "small.yaml", "--output", "runs/ahead", "--set", key + "={sources: [{path: broken.csv}]}")
+        assert done.code == 2
+        assert "broken.csv: no such file; did you mean 'broken.jsonl'?" in done.err
+    both = rlhf(
+        "run", "small.yaml", "--output", "runs/ahead",
+        "--set", "stages.reward.data={sources: [{path: broken.jsonl}]}",
+        "--set", "stages.dpo.data={sources: [{path: gone.csv}]}",
+    )  # fmt: skip
+    assert both.code == 2
+    assert "broken.jsonl: the trainer needs chosen, prompt and rejected" in both.err
+    assert "gone.csv: no such file" in both.err
+    assert not (home / "runs/ahead").exists()
+
+
+def test_a_small_recipe_over_another_runs_with_named_files(rlhf: Rlhf, home: Path) -> None:
+    few = home / "few.yaml"
+    few.write_text(
+        "extends: small.yaml\nname: few\nfiles: {pairs: {path: gone.jsonl, source: example.org}}\n"
+        "data: {sources: [{path: 'file:pairs', map: {completion: chosen}}]}\n"
+        "evaluate: {runs: [sft], baseline: null}\nstages: {sft: {training: {steps: 1}}}\n"
+    )
+    missing = rlhf("run", "few.yaml")
+    assert missing.code == 2
+    assert f"few.yaml:3:17: pairs: no such file: {home}/gone.jsonl; take it from example.org" in missing.err
+    done = rlhf("train", "--algo", "sft", "--config", "few.yaml", "--data", "pairs=pairs.jsonl", "--output", "runs/one")
+    assert done.code == 0
+    assert read_run(home / "runs/one")["steps"] == 1
+    recipe = (home / "runs/one/recipe.yaml").read_text()
+    assert f"path: {home}/pairs.jsonl" in recipe
+    assert "file:pairs" not in recipe
+    shown = rlhf("data", "show", "--algo", "sft", "--config", "few.yaml", "--data", "pairs=pairs.jsonl", "--rows", "1")
+    assert shown.code == 0
+    assert "sings" in shown.out.replace("][", "")
+
+
 # --- rlhf train
 
 

@@ -18,13 +18,13 @@ def command() -> None:
 @command.command("list")
 def list_command() -> None:
     """The recipes that come with the package."""
-    from rlhf_core.recipe import yaml
-    from rlhf_core.recipe.locate import recipe_names, recipe_path
+    from rlhf_core.recipe.extending import load
+    from rlhf_core.recipe.locate import recipe_names
     from rlhf_core.recipe.settings import stage_names
 
     rows = []
     for name in recipe_names():
-        recipe = yaml.load(recipe_path(name))
+        recipe = load(name)
         summary = recipe.get("summary")
         rows.append((name, " → ".join(stage_names(recipe)), str(summary.value) if summary else ""))
     print_columns(rows)

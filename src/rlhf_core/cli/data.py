@@ -19,7 +19,7 @@ def command() -> None:
 @click.option("--config", "configs", multiple=True, metavar="NAME|FILE", help="Recipe.  [default: quickstart]")
 @click.option("--stage", metavar="NAME", help="The recipe's stage.")
 @click.option("--model", metavar="NAME|FOLDER", help="Base model, for its tokenizer.")
-@click.option("--data", metavar="FILE|NAME", help="Data in place of the stage's.")
+@click.option("--data", multiple=True, metavar="FILE|NAME", help="Data in place of the stage's, as in `rlhf train`.")
 @click.option("--split", type=click.Choice(["train", "validation"]), default="train", show_default=True)
 @click.option("--rows", "count", type=int, default=3, show_default=True, help="So many records.")
 @click.option("--skip", type=int, default=0, show_default=True, help="After so many.")
@@ -35,9 +35,12 @@ def show(setup: Setup, /, **given: Any) -> None:
     from rlhf_core.recipe.locate import DEFAULT_RECIPE
     from rlhf_core.recipe.preview import preview
 
+    from .train import data_of
+
+    data, files = data_of(given["data"])
     wish = Wish(
         algo=given["algo"], stage=given["stage"], configs=given["configs"] or (DEFAULT_RECIPE,), model=given["model"],
-        data=given["data"], start="base", settings=given["settings"],
+        data=data, files=files, start="base", settings=given["settings"],
     )  # fmt: skip
     choice = choose(wish, setup.catalog)
     shown = preview(choice.recipe.stage(choice.name), setup.catalog, split=given["split"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -14,7 +15,12 @@ from .main import Setup
 @click.option("--config", "configs", multiple=True, metavar="NAME|FILE", help="Recipe; several go over each other.")
 @click.option("--stage", metavar="NAME", help="The recipe's stage, where --algo fits several.")
 @click.option("--model", metavar="NAME|FOLDER", help="Base model: a folder, a hub name or res:NAME.")
-@click.option("--data", metavar="FILE|NAME", help="Training data: a file, ORG/NAME on the hub or a plugin's data set.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="FILE|NAME",
+    help="Training data: a file, ORG/NAME on the hub or a plugin's data set. NAME=PATH: an input file of the recipe.",
+)
 @click.option("--reward", metavar="NAME|FUNCTION|RUN", help="What scores: a reward, module:function, or a run.")
 @click.option("--from", "start", metavar="base|RUN", help="What to start from.")
 @click.option("--output", metavar="FOLDER", help="The run's folder.  [default: runs/STAGE-DATE-TIME]")
@@ -73,14 +79,25 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
 
     loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device")}
     output = given["output"]
+    data, files = data_of(given["data"])
     run = api.train(
         given["algo"], config=given["configs"] or (DEFAULT_RECIPE,), stage=given["stage"], model=given["model"],
-        data=given["data"], reward=given["reward"], start=given["start"], output=output, seed=given["seed"],
+        data=data, files=files, reward=given["reward"], start=given["start"], output=output, seed=given["seed"],
         track=given["track"], set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog,
         command=setup.command,
         **{key: value for key, value in loop.items() if value is not None},
     )  # fmt: skip
     return tell_end(run)
+
+
+def data_of(given: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """The stage's data and the recipe's named files, out of every ``--data``."""
+    from rlhf_core.recipe.files import told_apart
+
+    files, bare = told_apart(given)
+    if len(bare) > 1:
+        raise click.UsageError(f"--data names the stage's data once; found {' and '.join(bare)}")
+    return (bare[0] if bare else None), files
 
 
 def resume(setup: Setup, given: dict[str, Any]) -> int:

@@ -20,7 +20,7 @@ from .evaluating import Measurement
 from .handle import EvaluatedRun, Run
 from .lending import finished_model
 from .locate import DEFAULT_RECIPE
-from .pipeline import Session, ensure_stage, folders, free_folder, train_stage
+from .pipeline import Session, ensure_stage, folders, free_folder, read_ahead, train_stage
 from .provenance import command_line
 from .reporting import write_run_page
 from .resolve import read, resolve
@@ -40,7 +40,7 @@ Settings = Mapping[str, Any] | Sequence[str]
 
 def train(
     algo: str | None = None, *, config: str | Sequence[str] = DEFAULT_RECIPE, stage: str | None = None,
-    model: str | None = None, data: str | Path | Records | None = None,
+    model: str | None = None, data: str | Path | Records | None = None, files: Mapping[str, str | Path] | None = None,
     reward: Any = None, start: str | Run | None = None, output: str | Path | None = None,
     seed: int | None = None, track: Sequence[str] = (), set: Settings = (),
     tell: Tell = print, observers: Observers | None = None, catalog: Catalog | None = None, command: str | None = None,
@@ -52,6 +52,7 @@ def train(
         algo: the trainer, such as ``"dpo"``; the recipe's stage of that algo is trained.
         config: recipe by name or path; several are laid over each other.
         data: a file, a hub name, a plugin's data set, or records as dicts.
+        files: the recipe's named input files, such as ``{"labels": "mine.jsonl"}``.
         reward: a name, ``"module:function"``, a run, a section, or a Python function of (prompt, completion).
         start: what to start from: ``"base"``, a run or its folder.
         output: the run's folder; default ``runs/ALGO-DATE-TIME``.
@@ -63,7 +64,8 @@ def train(
     catalog = catalog or default_catalog()
     wish = Wish(
         algo=algo, stage=stage, configs=(config,) if isinstance(config, str) else tuple(config), model=model,
-        data=_data(data), reward=str(reward.path) if isinstance(reward, Run) else reward,
+        data=_data(data), files={name: str(path) for name, path in (files or {}).items()},
+        reward=str(reward.path) if isinstance(reward, Run) else reward,
         start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
         track=tuple(track), settings=_settings(set),
     )  # fmt: skip
@@ -74,14 +76,15 @@ def train(
     require_free(target)
     root = DEFAULT_ROOT / choice.recipe.name
     session = Session(catalog, root, command or command_line(), tell, observers)
+    ahead = read_ahead(choice.recipe, session)
     runs: dict[str, RunFolder] = {}
     for needed in choice.recipe.stages[:-1]:
-        run, outcome = ensure_stage(needed, choice.recipe, runs, session)
+        run, outcome = ensure_stage(needed, choice.recipe, runs, session, ahead.pop(needed.name))
         runs[needed.name] = run
         if outcome is not None and outcome.status == "stopped":
             return Run(run.path, catalog=catalog)
     wanted = choice.recipe.stage(choice.name)
-    prepared = prepare(wanted, catalog, folders(runs, wanted.needs))
+    prepared = prepare(wanted, catalog, folders(runs, wanted.needs), ahead[choice.name])
     run, _ = train_stage(prepared, target, choice.recipe, session)
     return Run(run.path, catalog=catalog)
 

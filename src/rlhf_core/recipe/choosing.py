@@ -13,6 +13,7 @@ from rlhf_core.contract.identity import ADAPTER_FILE, read_identity
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 
+from .files import with_given
 from .lending import finished_model
 from .locate import DEFAULT_RECIPE
 from .node import Node, node_of
@@ -30,6 +31,7 @@ class Wish:
 
     Args:
         data: a file, ``ORG/NAME`` on the hub, or a plugin's data set by name.
+        files: paths of the recipe's named input files.
         reward: a reward's name, ``module:function``, the folder of a reward model's run, a section, or a function.
         training: options of the loop by name.
         settings: ``key=value``, of the chosen stage unless they begin with a key of the whole recipe.
@@ -40,6 +42,7 @@ class Wish:
     configs: tuple[str, ...] = (DEFAULT_RECIPE,)
     model: str | None = None
     data: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
     reward: Any = None
     start: str | None = None
     seed: int | None = None
@@ -59,7 +62,7 @@ class Choice:
 
 def choose(wish: Wish, catalog: Catalog) -> Choice:
     """Raises: RLHFError with everything that is wrong with wish and recipe."""
-    recipe = read(wish.configs)
+    recipe = with_given(read(wish.configs), wish.files)
     if wish.algo is not None:
         catalog.find("trainer", wish.algo)
     told: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .files import referred
 from .locate import RES_PREFIX, resource_path
 from .node import Node, merge
 from .schema import SHARED
@@ -59,7 +60,9 @@ def _anchored_sources(data: Node) -> Node:
     for _, source in sources.each():
         path = source.get("path")
         if path is not None and isinstance(path.value, str):
-            if path.value.startswith(RES_PREFIX):
+            if referred(path.value) is not None:
+                absolute = path.value
+            elif path.value.startswith(RES_PREFIX):
                 absolute = resource_path(path.value)
             else:
                 absolute = str(((path.folder or Path.cwd()) / Path(path.value).expanduser()).absolute())

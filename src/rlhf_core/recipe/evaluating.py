@@ -23,6 +23,7 @@ from rlhf_core.store.atomic import write_json, write_text
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.precision import choose_device
 
+from .files import require
 from .fingerprints import digest, run_fingerprint
 from .lending import Lender, finished_model, model_folder
 from .resolve import read, resolve
@@ -173,6 +174,14 @@ class Measurement:
             self.tell(f"{run.path}: its training data cannot be read again ({str(error).splitlines()[0]})")
             return None
         return list(_completions(loaded.records)) or None
+
+
+def check_prompts(evaluate: Evaluate, catalog: Catalog) -> None:
+    """Read the evaluation's own prompts, to see that they can be. Raises: RLHFError as reading does."""
+    require(evaluate.files)
+    data = evaluate.options.data
+    if data is not None:
+        load_prompts(data, "train", Lender(catalog, choose_device("auto"), evaluate.folder))
 
 
 def _asked_as(record: PromptRecord) -> tuple[str, str]:

@@ -32,8 +32,23 @@ def recipe_schema(catalog: Catalog) -> dict[str, Any]:
     # What every stage shares may stand once, beside the stages.
     stage["required"] = [key for key in stage["required"] if key != "data"]
     stage["allOf"] = [_trainer_options(found, definitions) for found in catalog.rows("trainer")]
+    _loosen(schema, definitions)
     definitions["ModelOptions"] = {"allOf": [definitions["ModelOptions"], {"$ref": "#/$defs/backbone"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _loosen(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """A recipe over another may leave stages to that one, or name those that it changes; a file may be its path."""
+    change = {**definitions["StageOptions"], "required": [], "title": "StageChanges"}
+    definitions["StageChanges"] = change
+    listed = schema["properties"]["stages"]
+    by_name = {"type": "object", "additionalProperties": {"$ref": "#/$defs/StageChanges"}}
+    schema["properties"]["stages"] = {"description": listed.pop("description"), "anyOf": [listed, by_name]}
+    files = schema["properties"]["files"]
+    files["additionalProperties"] = {"anyOf": [{"type": "string"}, files["additionalProperties"]]}
+    schema["required"] = ["name"]
+    schema["if"] = {"required": ["extends"]}
+    schema["else"] = {"required": ["stages"], "properties": {"stages": {"type": "array"}}}
 
 
 def _component(found: Found, kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +61,8 @@ def _component(found: Found, kind: Kind, definitions: dict[str, Any]) -> dict[st
         options["properties"]["path"] = {"type": "string"}
         del options["properties"][key]
         return _if({"backbone": found.component.name}, options)
+    if kind == "evaluator":
+        options["properties"]["name"] = {"type": "string"}
     options["required"] = [key, *options.get("required", [])]
     return {**options, "title": f"{kind}:{found.component.name}", "description": found.component.summary}
 

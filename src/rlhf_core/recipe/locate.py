@@ -18,16 +18,19 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _configs().glob("*.yaml"))
 
 
-def recipe_path(name: str) -> Path:
+def recipe_path(name: str, *, folder: Path | None = None) -> Path:
     """The file of a recipe, by name (``puns``) or by path (``my.yaml``, ``runs/mine/recipe.yaml``).
 
+    Args:
+        folder: where a relative path starts; the working folder by default.
     Raises: RLHFError with a near name and the names there are.
     """
-    path = Path(name)
+    path = Path(name).expanduser()
+    path = folder / path if folder is not None else path
     if path.is_file():
         return path
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise RLHFError(f"--config {name}: no such file in {Path.cwd()}")
+    if path.suffix in (".yaml", ".yml") or len(Path(name).parts) > 1:
+        raise RLHFError(f"recipe {name}: no such file in {folder or Path.cwd()}{_near_file(path)}")
     names = recipe_names()
     if name in names:
         return _configs() / f"{name}.yaml"
@@ -49,6 +52,17 @@ def resource_path(name: str) -> str:
         there = sorted(f"{RES_PREFIX}{path.name}" for path in root.iterdir() if path.is_dir() and path.name[0] != "_")
         raise RLHFError(f"{name}: nothing of that name is embedded; there are {', '.join(there) or 'none'}")
     return str(path)
+
+
+def is_installed(folder: Path) -> bool:
+    """Whether it is the folder of the recipes that come with the package."""
+    return folder.resolve() == _configs().resolve()
+
+
+def _near_file(path: Path) -> str:
+    there = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, there, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _configs() -> Path:

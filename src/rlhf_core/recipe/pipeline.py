@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlhf_core.contract.errors import Problems, RLHFError
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.outcome import Outcome
 
 from .differences import differing_keys
-from .evaluating import Measurement
+from .evaluating import Measurement, check_prompts
 from .reporting import write_page, write_run_page
 from .resolved import Recipe, Stage
 from .schema import EvaluateOptions
 from .sections import STAGE_PREFIX
-from .stages import Prepared, notes, prepare, run_stage
+from .stages import Prepared, StageData, notes, prepare, read_data, run_stage
 
 Tell = Callable[[str], None]
 
@@ -56,9 +57,10 @@ def run_recipe(recipe: Recipe, session: Session) -> PipelineResult:
 
     Raises: RLHFError as the stages do.
     """
+    data = read_ahead(recipe, session)
     runs: dict[str, RunFolder] = {}
     for stage in recipe.stages:
-        run, outcome = ensure_stage(stage, recipe, runs, session)
+        run, outcome = ensure_stage(stage, recipe, runs, session, data.pop(stage.name))
         runs[stage.name] = run
         if outcome is not None and outcome.status == "stopped":
             return PipelineResult(runs, stopped=stage.name)
@@ -67,14 +69,46 @@ def run_recipe(recipe: Recipe, session: Session) -> PipelineResult:
     return PipelineResult(runs, evaluations, page)
 
 
+def read_ahead(recipe: Recipe, session: Session) -> dict[str, StageData]:
+    """The data of every stage, by its name, and of the evaluation: what is wrong with any of it shows before the
+    first stage trains.
+
+    Raises: Problems with the mistakes of all, each once; what a single one has, as it is.
+    """
+    ahead = {stage.name: str(session.root / stage.name) for stage in recipe.stages}
+    data, errors = dict[str, StageData](), dict[str, RLHFError]()
+    for stage in recipe.stages:
+        try:
+            data[stage.name] = read_data(stage, session.catalog, ahead)
+        except RLHFError as error:
+            errors.setdefault(str(error), error)
+    try:
+        if recipe.evaluate is not None:
+            check_prompts(recipe.evaluate, session.catalog)
+    except RLHFError as error:
+        errors.setdefault(str(error), error)
+    if len(errors) == 1:
+        raise next(iter(errors.values()))
+    if errors:
+        raise Problems(list(dict.fromkeys(line for text in errors for line in text.splitlines())))
+    return data
+
+
 def ensure_stage(
-    stage: Stage, recipe: Recipe, runs: Mapping[str, RunFolder], session: Session
+    stage: Stage,
+    recipe: Recipe,
+    runs: Mapping[str, RunFolder],
+    session: Session,
+    data: StageData | None = None,
 ) -> tuple[RunFolder, Outcome | None]:  # fmt: skip
     """A finished run of the stage: the one there is, if it is of these very options and data; else trained now.
 
     An unfinished one goes on; one of other options steps aside as ``NAME~1``. The outcome is None where it was reused.
+
+    Args:
+        data: the stage's, where it is read already.
     """
-    prepared = prepare(stage, session.catalog, folders(runs, stage.needs))
+    prepared = prepare(stage, session.catalog, folders(runs, stage.needs), data)
     run = RunFolder(session.root / stage.name)
     if run.exists and run.info.get("fingerprint") == prepared.fingerprint:
         if run.status == "finished":

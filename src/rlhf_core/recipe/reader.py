@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rlhf_core.data.options import DataOptions, SourceOptions
 from rlhf_core.registry.options import dotted
 
+from .files import InputFile, used_in
 from .node import Keys, Node
 from .resolved import BASE, Evaluate, Stage
 from .schema import ModelOptions, RecipeOptions, StageOptions
@@ -20,8 +21,11 @@ from .settings import stage_names
 class Reader:
     """The second reading: components, and references between stages."""
 
-    def __init__(self, recipe: Node, options: RecipeOptions | None, sections: SectionReader) -> None:
+    def __init__(
+        self, recipe: Node, options: RecipeOptions | None, sections: SectionReader, files: Mapping[str, InputFile]
+    ) -> None:  # fmt: skip
         self.recipe = recipe
+        self.files = files
         self.options = options
         self.sections = sections
         self.findings = sections.findings
@@ -78,7 +82,8 @@ class Reader:
         filled = _filled(options, trainer, backbone, reward, trackers, data)
         folder = (reward_node.folder if reward_node else node.folder) or Path.cwd()
         needs = tuple(self._needs(options))
-        return Stage(self.names[index], filled, trainer, backbone, reward, trackers, folder, needs)
+        files = used_in(node, self.files)
+        return Stage(self.names[index], filled, trainer, backbone, reward, trackers, folder, needs, files)
 
     def evaluation(self) -> Evaluate | None:
         node = _given(self.recipe.get("evaluate"))
@@ -93,7 +98,8 @@ class Reader:
             return None
         plain = tuple({**section.plain(), "name": name} for name, section in evaluators.items())
         update = {"evaluators": plain, "judge": judge.plain() if judge else None, "data": data}
-        return Evaluate(options.model_copy(update=update), evaluators, judge, node.folder or Path.cwd())
+        folder = node.folder or Path.cwd()
+        return Evaluate(options.model_copy(update=update), evaluators, judge, folder, used_in(node, self.files))
 
     def _evaluators(self, node: Node) -> dict[str, Section]:
         """By the names under which their metrics appear; what is wrong is left out and found elsewhere."""

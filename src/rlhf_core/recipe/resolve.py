@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 from rlhf_core.registry.catalog import Catalog
 
-from . import yaml
 from .completing import complete, without_shared
-from .locate import recipe_path
-from .node import Node, merge
+from .extending import lay, load
+from .files import input_files, spelled_out, with_paths
+from .node import Node
 from .problems import Findings, validate
 from .reader import Reader
 from .resolved import Recipe
@@ -18,13 +18,13 @@ from .sections import SectionReader
 
 
 def read(configs: Sequence[str]) -> Node:
-    """The recipe of that name or path; further ones are laid over it, key by key.
+    """The recipe of that name or path on what it extends; further ones are laid over it, key by key.
 
     Raises: RLHFError when one is not there or not readable.
     """
     recipe: Node | None = None
     for config in configs:
-        recipe = merge(recipe, yaml.load(recipe_path(config)))
+        recipe = lay(recipe, load(config))
     assert recipe is not None, "at least one config"
     return recipe
 
@@ -41,9 +41,11 @@ def resolve(
     Raises: Problems (MissingComponent when that is all there is) with one line per mistake, all at once.
     """
     findings = Findings()
-    whole = complete(recipe)
+    recipe = spelled_out(recipe)
+    files = input_files(recipe)
+    whole = with_paths(complete(recipe), files, findings)
     options = validate(without_shared(whole), RecipeOptions, findings, owner="the recipe")
-    reader = Reader(whole, options, SectionReader(catalog, findings))
+    reader = Reader(whole, options, SectionReader(catalog, findings), files)
     reader.check_references()
     wanted = reader.closure(reader.names if stages is None else stages)
     # Sections are read even where the rest is wrong, so that all mistakes are told at once.

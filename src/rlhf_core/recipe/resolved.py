@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from .files import InputFile
 from .schema import EvaluateOptions, StageOptions
 from .sections import Section, with_stages_resolved
 
@@ -21,6 +22,7 @@ class Stage:
         name: unique in the recipe.
         folder: relative paths in component options start here.
         needs: names of the stages that must have run, in the order of the recipe.
+        files: the named input files that it reads.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Stage:
     track: tuple[Section, ...]
     folder: Path
     needs: tuple[str, ...]
+    files: tuple[InputFile, ...] = ()
 
     def plain(self, runs: dict[str, str] | None = None) -> dict[str, Any]:
         """As a recipe's stage, plain values only.
@@ -54,6 +57,7 @@ class Evaluate:
     evaluators: dict[str, Section]
     judge: Section | None
     folder: Path
+    files: tuple[InputFile, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from rlhf_core.contract.options import Options
 from rlhf_core.contract.policy import SamplingSpec
@@ -89,13 +90,27 @@ class EvaluateOptions(Options):
     """Of the completions and of the bootstrap."""
 
 
+class FileOptions(Options):
+    """A named input file."""
+
+    path: str
+    """Relative to the recipe's folder or to the working folder; res:NAME for an embedded one."""
+    source: str = ""
+    """Where it is published, for the message when it is not there."""
+
+
 class RecipeOptions(Options):
     """A whole recipe, stages already completed with the sections they share."""
 
+    extends: str | None = None
+    """Another recipe, by name or file, that this one is laid over: what is not said here is as it is there."""
     name: str
     """Names the folder of its runs."""
     summary: str = ""
     """One line for `rlhf config list`."""
+    files: dict[str, FileOptions] = Field(default_factory=dict)
+    """Input files by name: {labels: FILE} or {labels: {path: FILE, source: WHERE IT IS PUBLISHED}}. `file:labels`
+    stands for the path anywhere below; `--data labels=PATH` names another."""
     seed: int = 0
     """Of every stage that has none of its own."""
     model: ModelOptions | None = None
@@ -112,9 +127,24 @@ class RecipeOptions(Options):
     track: tuple[dict[str, Any], ...] = ()
     """Where metrics go beside metrics.jsonl."""
     stages: tuple[StageOptions, ...] = Field(min_length=1)
-    """What is trained, in order."""
+    """What is trained, in order. Over another recipe also by name, {dpo: {…}}: changes to the stages it has."""
     evaluate: EvaluateOptions | None = None
     """What is measured at the end."""
+
+    @field_validator("extends")
+    @classmethod
+    def _was_not_followed(cls, value: str | None) -> str | None:
+        if value is not None:
+            raise ValueError("belongs into a recipe's file; on the command line name several recipes")
+        return value
+
+    @field_validator("files")
+    @classmethod
+    def _have_names(cls, value: dict[str, Any]) -> dict[str, Any]:
+        odd = [name for name in value if not re.fullmatch(r"[\w-]+", name)]
+        if odd:
+            raise ValueError(f"a file's name is of letters, digits, - and _; found {', '.join(map(repr, odd))}")
+        return value
 
 
 SHARED = ("model", "template", "sampling", "data", "training", "track", "seed")

@@ -22,6 +22,7 @@ from rlhf_core.training.outcome import Outcome
 from rlhf_core.training.precision import choose_device
 
 from . import yaml
+from .files import require
 from .fingerprints import run_fingerprint, stage_fingerprint
 from .lending import Lender, base_folder, finished_model
 from .observing import HookObserver, TrackerObserver
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 
     from rlhf_core.contract.trainer import Trainer
     from rlhf_core.policy.policy import TrunkPolicy
+
+
+@dataclass(frozen=True)
+class StageData:
+    """What a stage learns from and is validated on."""
+
+    train: Loaded[Record]
+    validation: Loaded[Record]
 
 
 @dataclass(frozen=True)
@@ -59,21 +68,37 @@ class Prepared:
         return labels_of([*self.train.records, *self.validation.records])
 
 
-def prepare(stage: Stage, catalog: Catalog, runs: Mapping[str, str]) -> Prepared:
+def prepare(stage: Stage, catalog: Catalog, runs: Mapping[str, str], data: StageData | None = None) -> Prepared:
     """Read the data and find what the stage builds on.
 
+    Args:
+        data: the stage's, where it is read already.
     Raises: RLHFError for bad data, a missing run or component.
     """
-    lender = Lender(
-        catalog, choose_device(stage.options.training.device), stage.folder, runs, stage.options.template
-    )  # fmt: skip
+    data = data or read_data(stage, catalog, runs)
     trainer: Trainer[Any] = stage.trainer.build(runs)
-    train = read_split(stage, lender, trainer.Record, "train")
-    validation = read_split(stage, lender, trainer.Record, "validation")
     start = start_run(stage, runs)
-    data = {"train": train.report.fingerprint, "validation": validation.report.fingerprint}
-    fingerprint = stage_fingerprint(stage, runs, start, data)
-    return Prepared(stage, lender, trainer, train, validation, runs, start, fingerprint)
+    marks = {"train": data.train.report.fingerprint, "validation": data.validation.report.fingerprint}
+    fingerprint = stage_fingerprint(stage, runs, start, marks)
+    lender = make_lender(stage, catalog, runs)
+    return Prepared(stage, lender, trainer, data.train, data.validation, runs, start, fingerprint)
+
+
+def read_data(stage: Stage, catalog: Catalog, runs: Mapping[str, str]) -> StageData:
+    """Both splits. The runs need not be there yet: ``runs`` says where the stages that this one needs will be.
+
+    Raises: RLHFError for a named file that is not there, for bad data or a missing component.
+    """
+    require(stage.files)
+    lender = make_lender(stage, catalog, runs)
+    record_class: type[Record] = stage.trainer.build(runs).Record
+    train, validation = (read_split(stage, lender, record_class, split) for split in ("train", "validation"))
+    return StageData(train, validation)
+
+
+def make_lender(stage: Stage, catalog: Catalog, runs: Mapping[str, str]) -> Lender:
+    device = choose_device(stage.options.training.device)
+    return Lender(catalog, device, stage.folder, runs, stage.options.template)
 
 
 def read_split(stage: Stage, lender: Lender, record_class: type[Record], split: Any) -> Loaded[Record]:
