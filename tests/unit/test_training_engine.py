@@ -217,13 +217,14 @@ def test_samples_are_of_the_same_prompts_at_every_evaluation_with_their_scores(t
     built = engine(tmp_path / "r", ToyPPO(), validation=twice, steps=4, eval_every=2, sample_prompts=9)
     built.train()
     samples = built.run.samples()
+    asked = {row.record_id: built.policy.codec.decode(row.prompt) for row in twice}
     assert [sample["step"] for sample in samples] == [0] * 6 + [2] * 6 + [4] * 6
     assert [s["record_id"] for s in samples[:6]] == [f"held-out:{n}" for n in range(6)]
     assert [s["record_id"] for s in samples[6:12]] == [s["record_id"] for s in samples[:6]]
     for sample in samples:
         text = sample["completion"]
         assert sample["score"] == text.count("c") / max(len(text), 1)
-        assert sample["prompt"] == f"say {sample['record_id']}"
+        assert sample["prompt"] == asked[sample["record_id"]]
 
 
 def test_a_reward_model_writes_no_samples(tmp_path):

@@ -290,7 +290,7 @@ def real(folder, resume, trainer, policy):
     if isinstance(trainer, ToyPPO):
         rows = [Row(record_id=row.record_id, prompt=row.prompt) for row in rows]
     return Engine(
-        policy, trainer, rows[:8], rows[8:], records_of(*rows),
+        policy, trainer, rows[:8], rows[8:], records_of(*rows, codec=policy.codec),
         TrainingOptions(steps=3, batch_size=4, learning_rate=0.05, micro_batch_tokens=20, eval_every=2),
         sampling=SamplingSpec(max_new_tokens=4), reward=Length(),
         run=RunFolder.open(folder) if resume else RunFolder.create(folder),

@@ -17,6 +17,7 @@ from rlhf_core.contract.policy import Params, SamplingSpec
 from rlhf_core.contract.records import Demonstration, PromptRecord
 from rlhf_core.contract.rows import Loss, Rollout, Row, Scored, Tokens, Totals
 from rlhf_core.contract.trainer import BaseTrainer, Check, Next, TrainContext
+from rlhf_core.policy.layout import Reading, pad
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.engine import Engine
 from rlhf_core.training.options import TrainingOptions
@@ -29,8 +30,14 @@ EOS = 1
 class LetterCodec:
     eos = EOS
 
+    def encode_prompt(self, prompt: str) -> Tokens:
+        return tuple(ord(letter) - ord("a") for letter in prompt)
+
     def decode(self, tokens: Tokens) -> str:
         return "".join(chr(ord("a") + token) for token in tokens if token != EOS)
+
+
+_LETTERS = LetterCodec()
 
 
 class BigramPolicy:
@@ -90,6 +97,21 @@ class BigramPolicy:
             record_id=row.record_id, prompt=row.prompt, completions=tuple(completions), logprobs=tuple(logprobs),
             finished=tuple(tokens[-1] == EOS for tokens in completions),
         )  # fmt: skip
+
+    def exact_kl(self, rows, *, role="policy", other="reference") -> Tensor:
+        before = torch.tensor(
+            [token for row in rows for c in row.completions for token in (row.prompt + c)[-len(c) - 1 : -1]]
+        )
+        own, reference = self.table[before].log_softmax(-1), self.reference[before].log_softmax(-1)
+        return (own.exp() * (own - reference)).sum(-1)[None]
+
+    keeps_reference = True
+
+    def frozen(self) -> Mapping[str, Tensor]:
+        return {"reference": self.reference}
+
+    def readings(self, rows) -> list[Reading]:
+        return pad(rows, self.device).readings()
 
     def trained(self) -> Mapping[str, Parameter]:
         table = {"table": self.table} if self.table.requires_grad else {}
@@ -232,8 +254,8 @@ def prompts(count: int, seed: int = 0, name: str = "train") -> list[Row]:
     return [Row(record_id=row.record_id, prompt=row.prompt) for row in demonstrations(count, seed, name)]
 
 
-def records_of(*rows: Row) -> dict[str, PromptRecord]:
-    return {row.record_id: PromptRecord(id=row.record_id, prompt=f"say {row.record_id}", fields={}) for row in rows}
+def records_of(*rows: Row, codec: Any = _LETTERS) -> dict[str, PromptRecord]:
+    return {row.record_id: PromptRecord(id=row.record_id, prompt=codec.decode(row.prompt), fields={}) for row in rows}
 
 
 def engine(

@@ -30,6 +30,7 @@ from .main import Setup
 @click.option("--learning-rate", type=float, help="Peak learning rate.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
 @click.option("--seed", type=int, help="Of everything drawn at random.")
+@click.option("--paranoid", is_flag=True, default=None, help="Check every invariant at every batch and evaluation.")
 @click.option("--track", multiple=True, metavar="NAME", help="Also send metrics to a tracker, such as tensorboard.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option, such as trainer.beta=0.2.")
 @click.option("--resume", is_flag=False, flag_value="", metavar="RUN", help="Go on with a run that was stopped.")
@@ -77,7 +78,7 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
 
     from .progress import listeners
 
-    loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device")}
+    loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device", "paranoid")}
     output = given["output"]
     data, files = data_of(given["data"])
     run = api.train(
@@ -108,8 +109,9 @@ def resume(setup: Setup, given: dict[str, Any]) -> int:
     place = given["resume"] or given["output"]
     if not place:
         raise click.UsageError("--resume needs the run: rlhf train --resume RUN")
+    settings = [*given["settings"], *(["training.paranoid=true"] if given["paranoid"] else [])]
     run = api.resume(
-        place, set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog, command=setup.command
+        place, set=settings, tell=click.echo, observers=listeners, catalog=setup.catalog, command=setup.command
     )
     return tell_end(run)
 

@@ -68,6 +68,17 @@ class FullRoles:
             for name, parameter in self._owned[role].named_parameters()
         )
 
+    def frozen(self) -> Iterator[tuple[str, Parameter]]:
+        return (
+            (f"{role}.{name}", parameter)
+            for role in sorted(self._owned.keys() - self._trained)
+            for name, parameter in self._owned[role].named_parameters()
+        )
+
+    @property
+    def keeps_reference(self) -> bool:
+        return REFERENCE in self._owned
+
     def before_loading(self, state: Mapping[str, Tensor]) -> None:
         if KEPT_REFERENCE in state:
             self._network(REFERENCE)

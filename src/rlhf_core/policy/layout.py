@@ -16,6 +16,21 @@ from torch import Tensor
 from rlhf_core.contract.rows import Row, Tokens
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Where the numbers of one completion are read. Positions are those given to the model: 0 is the prompt's first.
+
+    Args:
+        columns: where the mask is True.
+        predicting: position and token whose hidden state predicts each completion token.
+        last: position and token that a head's one number is read at.
+    """
+
+    columns: tuple[int, ...]
+    predicting: tuple[tuple[int, int], ...]
+    last: tuple[int, int]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layout:
     """Input of one forward pass over K completions with M tokens in all. Positions count in the flattened input.
@@ -45,6 +60,17 @@ class Layout:
         mask = torch.zeros(self.completions, self.width, dtype=torch.bool, device=self.owners.device)
         mask[self.owners, self.columns] = True
         return mask
+
+    def readings(self) -> list[Reading]:
+        """One per completion, in order."""
+        places = list(zip(self.position_ids.flatten().tolist(), self.input_ids.flatten().tolist(), strict=True))
+        predicting: list[list[tuple[int, int]]] = [[] for _ in range(self.completions)]
+        for owner, source in zip(self.owners.tolist(), self.sources.tolist(), strict=True):
+            predicting[owner].append(places[source])
+        columns = [[column for column, real in enumerate(line) if real] for line in self.mask.tolist()]
+        return [
+            Reading(tuple(columns[k]), tuple(predicting[k]), places[last]) for k, last in enumerate(self.last.tolist())
+        ]
 
     def to_grid(self, flat: Tensor) -> Tensor:
         """``[M, …]`` to ``[K, C, …]``, zeros where there is no token."""

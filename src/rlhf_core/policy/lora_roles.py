@@ -99,6 +99,14 @@ class LoraRoles:
     def trained(self) -> Iterator[tuple[str, Parameter]]:
         return (item for item in self._named() if any(self._belongs(item[0], role) for role in self._trained))
 
+    def frozen(self) -> Iterator[tuple[str, Parameter]]:
+        trained = dict(self.trained())
+        return (item for item in self._peft.named_parameters() if item[0] not in trained)
+
+    @property
+    def keeps_reference(self) -> bool:
+        return True
+
     def before_loading(self, state: Mapping[str, Tensor]) -> None:
         """The reference is kept from the beginning."""
 

@@ -18,6 +18,7 @@ from rlhf_core.contract.rows import Codec, Rollout, Row, Scored
 from . import decoding, saving
 from .full_roles import FullRoles
 from .heads import Heads
+from .layout import Reading
 from .lora_roles import LoraRoles
 from .packing import choose_layout, hidden_states, lay_out, use_fast_gelu
 from .roles import Roles
@@ -121,6 +122,19 @@ class TrunkPolicy:
     def trained(self) -> dict[str, Parameter]:
         """Trained parameters of roles and heads, by names that are the same in every process."""
         return dict(self.roles.trained()) | self.heads.trained()
+
+    def frozen(self) -> dict[str, Tensor]:
+        """Weights in memory that no update may move, by stable names: of the trunk under adapters, of the reference."""
+        return {name: parameter.detach() for name, parameter in self.roles.frozen()}
+
+    @property
+    def keeps_reference(self) -> bool:
+        """Whether the reference can be asked without a copy being made for it."""
+        return self.roles.keeps_reference
+
+    def readings(self, rows: Sequence[Row]) -> list[Reading]:
+        """Where :meth:`score` reads the numbers of each completion: without a forward pass, for checks."""
+        return lay_out(self._checked(rows), self.layout, self.device).readings()
 
     def state(self) -> dict[str, Tensor]:
         """Trained weights for a checkpoint: the live tensors, so clone what is to be kept while training goes on."""

@@ -37,6 +37,13 @@ class Roles(Protocol):
     def trained(self) -> Iterator[tuple[str, Parameter]]:
         """Trained parameters by stable names."""
 
+    def frozen(self) -> Iterator[tuple[str, Parameter]]:
+        """Weights in memory that no update may move, by stable names."""
+
+    @property
+    def keeps_reference(self) -> bool:
+        """Whether the reference can be asked without a copy being made for it."""
+
     def before_loading(self, state: Mapping[str, Tensor]) -> None:
         """Called with a checkpoint's tensors before the trained weights are overwritten by them."""
 

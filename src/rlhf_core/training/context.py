@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
 
+    from ..policy.layout import Reading
+
 
 class TrainablePolicy(Policy, Protocol):
     """A policy that can be checkpointed: :class:`rlhf_core.policy.policy.TrunkPolicy`."""
 
     allow_dropout: bool
 
+    @property
+    def keeps_reference(self) -> bool: ...
+
     def trained(self) -> Mapping[str, Parameter]: ...
+
+    def frozen(self) -> Mapping[str, Tensor]: ...
+
+    def readings(self, rows: Sequence[Row]) -> Sequence[Reading]: ...
 
     def state(self) -> Mapping[str, Tensor]: ...
 

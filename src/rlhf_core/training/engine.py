@@ -30,6 +30,7 @@ from .collected import Collected
 from .context import TrainablePolicy, build_context
 from .identity import fingerprint, require_same
 from .interrupts import Interrupted, Interrupts
+from .invariants.suite import Invariants
 from .journal import Journal
 from .observers import Observer
 from .options import EVALUATIONS, NOT_IN_IDENTITY, TrainingOptions
@@ -95,7 +96,13 @@ class Engine:
         policy.allow_dropout = trainer.dropout_ok if options.dropout is None else options.dropout
         randomness.seed_all(derive(seed, "prepare"))
         groups = trainer.prepare(context)
-        self.updates = Updates(trainer, policy, groups, options, dtype=self.dtype, world=self.world)
+        self.invariants = Invariants(
+            policy, records, sampling=sampling, dtype=self.dtype, world=self.world, writes=trainer.generates,
+            paranoid=options.paranoid,
+        )  # fmt: skip
+        self.updates = Updates(
+            trainer, policy, groups, options, dtype=self.dtype, world=self.world, movement=self.invariants.movement
+        )
         self.validation = Validation(
             trainer, context, validation_rows, options, seed=seed, dtype=self.dtype, world=self.world
         )
@@ -164,7 +171,9 @@ class Engine:
         except Interrupted:
             randomness.restore(before)
             raise
-        return self._collected(rows)
+        batch = self._collected(rows)
+        self.progress.since_log.add(self.invariants.collected(drawn, batch.rows))
+        return batch
 
     def _collected(self, rows: Sequence[Row]) -> Collected:
         owner = type(self.trainer).__name__
@@ -225,6 +234,7 @@ class Engine:
             name, direction = self.trainer.best
             if self.progress.rate(require_best(metrics, name), direction) and self.world.first:
                 self.run.save_best(self.policy.save)
+        self.invariants.evaluated()
         self.journal.evaluated(self.progress, samples)
 
     def _is_over(self) -> bool:
@@ -255,6 +265,7 @@ class Engine:
         self.policy.load_state(checkpoint.weights)
         self.updates.optimizer.load_state_dict(state["optimizer"])
         self.trainer.load_state_dict(state["trainer"])
+        self.invariants.load_state(state.get("invariants", {}))
         self.progress = Progress.from_json(checkpoint.progress)
         if checkpoint.rows is not None:
             self.batch = self._collected(checkpoint.rows[state["ends"][rank] : state["ends"][rank + 1]])
@@ -286,6 +297,7 @@ class Engine:
             state={
                 "optimizer": self.updates.optimizer.state_dict(),
                 "trainer": self.trainer.state_dict(),
+                "invariants": self.invariants.state(),
                 "random": random_states,
                 "ends": self.batch.ends if self.batch else [],
             },
@@ -299,6 +311,8 @@ class Engine:
     def _end(self, *, stopped: bool) -> Outcome:
         """Leave ``model/`` when training is finished: the best where the trainer picks one, else the last."""
         progress = self.progress
+        if not stopped:
+            self.invariants.require_start_kept()
         outcome = Outcome(
             status="stopped" if stopped else "finished",
             step=progress.step,

@@ -64,6 +64,8 @@ class TrainingOptions(Options):
     """Stop after so many evaluations without a better one; null never does."""
     log_every: int = Field(default=1, gt=0)
     """Steps per line of metrics; the line holds their means."""
+    paranoid: bool = False
+    """Check every invariant at every batch and evaluation, not the cheap ones at the start and the end alone."""
     dropout: bool | None = None
     """Whether dropout acts; null leaves it to the trainer (those that compare logprobs of two times refuse it)."""
 
@@ -85,5 +87,7 @@ class TrainingOptions(Options):
         return self
 
 
-NOT_IN_IDENTITY = frozenset({"keep_checkpoints", "save_every", "sample_prompts", "log_every", "device", "precision"})
+NOT_IN_IDENTITY = frozenset(
+    {"keep_checkpoints", "save_every", "sample_prompts", "log_every", "paranoid", "device", "precision"}
+)
 """May change when a run goes on: no weight depends on them; what device and precision come to is compared apart."""

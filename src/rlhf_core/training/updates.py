@@ -16,6 +16,7 @@ from ..contract.rows import Row
 from ..contract.trainer import Check, Trainer
 from .batching import count_over_ranks, micro_batches
 from .context import TrainablePolicy
+from .invariants.movement import Movement
 from .options import TrainingOptions
 from .precision import autocast
 from .world import World
@@ -30,6 +31,7 @@ class Updates:
     Args:
         groups: what ``trainer.prepare`` returned.
         dtype: of forward passes.
+        movement: sees each step's gradients and the weights after it.
 
     Raises:
         RLHFError when ``learning_rates`` names a group there is not.
@@ -45,6 +47,7 @@ class Updates:
         *,
         dtype: torch.dtype,
         world: World,
+        movement: Movement | None = None,
     ) -> None:
         unknown = sorted(set(options.learning_rates) - set(groups))
         if unknown:
@@ -55,6 +58,7 @@ class Updates:
         self._device = policy.device
         self._dtype = dtype
         self._world = world
+        self._movement = movement or Movement(policy, world)
         self._peaks = {name: options.learning_rates.get(name, options.learning_rate) for name in groups}
         self._parameters = [parameter for group in groups.values() for parameter in group]
         self.optimizer = torch.optim.AdamW(
@@ -76,6 +80,7 @@ class Updates:
         """
         metrics = self._accumulate(rows)
         _require_checks(checks, metrics)
+        self._movement.before_step()
         self._world.sum_gradients(self._parameters)
         limit = math.inf if self._options.max_grad_norm is None else self._options.max_grad_norm
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, limit))
@@ -87,6 +92,7 @@ class Updates:
         for group in self.optimizer.param_groups:
             group["lr"] = self._peaks[group["name"]] * factor
         self.optimizer.step()
+        self._movement.after_step(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
         return {**metrics, "grad_norm": norm}
 
