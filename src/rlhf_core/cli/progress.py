@@ -1,11 +1,11 @@
-"""What is seen of a training: a bar on a terminal, a line now and then elsewhere."""
+"""What is seen of a training: a small table that moves on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,17 +15,21 @@ from rlhf_core.recipe.resolved import Stage
 from rlhf_core.training.outcome import Outcome
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
     from rich.progress import Progress, TaskID
 
-SHOWN = {"loss": "loss", "score": "score", "kl_k3": "KL", "accuracy": "accuracy"}
-"""Metrics that are worth the line, where a trainer has them."""
+SHOWN = {
+    "loss": "loss", "score": "score", "kl_k3": "KL", "accuracy": "accuracy", "length": "length", "entropy": "entropy",
+}  # fmt: skip
+"""Metrics that are worth the room, where a trainer has them."""
 LINES = 20
 """So many lines over a training where there is no terminal."""
 
 
 def listeners(stage: Stage) -> list[Listener]:
     """One listener fit for where the output goes."""
-    return [Bar(stage.name) if sys.stdout.isatty() else Lines(stage.name)]
+    return [Board(stage.name) if sys.stdout.isatty() else Lines(stage.name)]
 
 
 class Lines(Listener):
@@ -54,44 +58,60 @@ class Lines(Listener):
         return f"{metrics.get('tokens_per_second', 0.0):.0f} tokens/s, {clock(left)} left"
 
 
-class Bar(Listener):
-    """A bar with throughput, time left, loss, score and KL; evaluations stay above it as lines."""
+class Board(Listener):
+    """A bar with throughput and time left over a table of the latest numbers, redrawn in place."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.rows: dict[str, Mapping[str, float]] = {}
+        self.live: Live | None = None
         self.progress: Progress | None = None
         self.task: TaskID | None = None
-        self.steps = 0
 
     def started(self, step: int, steps: int) -> None:
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.steps = steps
         self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("left  {task.fields[pace]}"),
         )  # fmt: skip
-        self.task = self.progress.add_task(self.name, total=steps, completed=step, numbers="")
-        self.progress.start()
+        self.task = self.progress.add_task(self.name, total=steps, completed=step, pace="")
+        self.live = Live(get_renderable=self.drawn, refresh_per_second=4)
+        self.live.start()
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
-        pace = f"{metrics.get('tokens_per_second', 0.0):.0f} tokens/s"
-        self._update(completed=step, numbers=f"{numbers(metrics)}  {pace}")
+        self.rows["training"] = metrics
+        if self.progress is not None and self.task is not None:
+            pace = f"{metrics.get('tokens_per_second', 0.0):.0f} tokens/s"
+            self.progress.update(self.task, completed=step, pace=pace)
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
-        if self.progress is not None:
-            self.progress.console.print(f"{self.name}: step {step}/{self.steps}  held out: {numbers(metrics)}")
+        self.rows["held out" if "held out at first" in self.rows else "held out at first"] = metrics
 
     def finished(self, outcome: Outcome) -> None:
         self.failed()
 
     def failed(self) -> None:
-        if self.progress is not None:
-            self.progress.stop()
+        if self.live is not None:
+            self.live.stop()
 
-    def _update(self, **fields: Any) -> None:
-        if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, **fields)
+    def drawn(self) -> RenderableType:
+        """Bar and table; columns are the numbers that any row has."""
+        from rich.console import Group
+        from rich.table import Table
+
+        assert self.progress is not None, "drawn from started() on"
+        columns = [key for key in SHOWN if any(key in row for row in self.rows.values())]
+        if not columns:
+            return self.progress
+        table = Table(box=None, pad_edge=False, padding=(0, 2))
+        table.add_column("")
+        for key in columns:
+            table.add_column(SHOWN[key], justify="right")
+        for label, row in self.rows.items():
+            table.add_row(label, *(f"{row[key]:.4g}" if key in row else "" for key in columns))
+        return Group(self.progress, table)
 
 
 def numbers(metrics: Mapping[str, float]) -> str:

@@ -65,10 +65,12 @@ def runs_at(place: str) -> tuple[Path, list[RunFolder]]:
     Raises: RLHFError when there is neither.
     """
     for folder in (Path(place), DEFAULT_ROOT / place):
-        if not RunFolder(folder).exists and (found := RunFolder.list(folder)):
-            return folder, [run for run in found if "~" not in run.name]
-    run = RunFolder.open(place)
-    return run.path, [run]
+        # Not RunFolder.open: that puts folders right which a training under way may just be replacing.
+        if RunFolder(folder).exists:
+            return folder, [RunFolder(folder)]
+        if found := [run for run in RunFolder.list(folder) if "~" not in run.name]:
+            return folder, found
+    return Path(place), [RunFolder.open(place)]
 
 
 def comparison_place(runs: Sequence[RunFolder]) -> Path:
