@@ -77,7 +77,7 @@ class SmallPolicy:
         temperature: float = 1.0,
     ) -> Scored:
         pairs = [(row, completion) for row in rows for completion in row.completions]
-        logprobs = [self.logits(row, completion, role).log_softmax(-1) for row, completion in pairs]
+        logprobs = [(self.logits(row, completion, role) / temperature).log_softmax(-1) for row, completion in pairs]
         chosen = [lp[range(len(c)), list(c)] for lp, (_, c) in zip(logprobs, pairs, strict=True)]
         mask = pad([torch.ones(len(c), dtype=torch.bool) for _, c in pairs])
         # Junk where there is no token: nothing measured may depend on it.
@@ -92,11 +92,13 @@ class SmallPolicy:
     def hidden(self, row: Row, completion: Sequence[int], role: str) -> torch.Tensor:
         return self.models[role].transformer(torch.tensor([[*row.prompt, *completion]])).last_hidden_state[0]
 
-    def exact_kl(self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference") -> torch.Tensor:
+    def exact_kl(
+        self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference", temperature: float = 1.0
+    ) -> torch.Tensor:
         found = []
         for row in rows:
             for completion in row.completions:
-                p, q = (self.logits(row, completion, name).log_softmax(-1) for name in (role, other))
+                p, q = ((self.logits(row, completion, name) / temperature).log_softmax(-1) for name in (role, other))
                 found.append((p.exp() * (p - q)).sum(-1))
         return pad(found)
 

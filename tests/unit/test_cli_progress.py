@@ -15,8 +15,8 @@ from rich.console import Console
 
 from rlhf_core.cli.progress import Board, Lines, clock, numbers
 
-FIRST = {"score": -0.5, "kl_k3": 0.0, "length": 14.0}
-STEP = {"loss": 0.01475, "score": 0.25, "kl_k3": 1.5, "length": 15.0, "entropy": 0.9, "tokens_per_second": 3075.0}
+FIRST = {"score": -0.5, "kl_k1": 0.0, "length": 14.0}
+STEP = {"loss": 0.01475, "score": 0.25, "kl_k1": 1.5, "length": 15.0, "entropy": 0.9, "tokens_per_second": 3075.0}
 
 
 def board() -> str:
@@ -78,3 +78,9 @@ def test_plain_lines_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
 def test_numbers_falls_back_to_all_there_are() -> None:
     assert numbers({"zeta": 1.0}) == "zeta 1"
     assert clock(3661) == "1:01:01"
+
+
+def test_the_kl_is_shown_with_its_interval_because_it_may_be_negative_by_chance() -> None:
+    metrics = {"score": 1.25, "score_se": 0.5, "kl_k1": -0.012, "kl_k1_se": 0.02}
+    assert numbers(metrics) == "score 1.25  KL -0.012 ± 0.039"
+    assert numbers({"loss": 0.5, "kl_k1": 0.25}) == "loss 0.5  KL 0.25"

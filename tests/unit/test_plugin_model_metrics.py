@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -22,10 +23,12 @@ def policy() -> Any:
     return SmallPolicy(0, reference=SmallPolicy(1))
 
 
-def distributions(policy: SmallPolicy, prompt: str, tokens: tuple[int, ...], role: str) -> torch.Tensor:
+def distributions(
+    policy: SmallPolicy, prompt: str, tokens: tuple[int, ...], role: str, temperature: float = 1.0
+) -> torch.Tensor:
     row = Row(record_id="r", prompt=CharacterCodec().encode_prompt(prompt))
     with torch.no_grad():
-        return policy.logits(row, tokens, role).double().softmax(-1)
+        return (policy.logits(row, tokens, role).double() / temperature).softmax(-1)
 
 
 def test_perplexity_is_exp_of_the_mean_surprise_of_the_text_without_eos(policy: Any) -> None:
@@ -65,25 +68,42 @@ def test_perplexity_can_be_taken_under_another_model(policy: Any) -> None:
     assert found.scores["nats-per-token"] == [pytest.approx(expected, rel=1e-5)]
 
 
-def test_kl_is_that_of_the_two_distributions_at_each_sampled_token(policy: Any) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.8])
+def test_kl_is_that_of_the_two_distributions_at_each_sampled_token(policy: Any, temperature: float) -> None:
     records = [PromptRecord(id=str(i), prompt="ab"[:i]) for i in range(3)]
     completions = sample_completions(policy, records, SamplingSpec(max_new_tokens=6, n=2), seed=0)
     completions.append(Completion(prompt="q", text="", tokens=(), finished=False))
-    found = build("model_metrics", "evaluator", "kl", batch_tokens=20).evaluate(
+    found = build("model_metrics", "evaluator", "kl", batch_tokens=20, temperature=temperature).evaluate(
         completions, EvalContext(lend=lend(), policy=policy)
     )
     for index, completion in enumerate(completions[:-1]):
         tokens = completion.tokens or ()
-        p = distributions(policy, completion.prompt, tokens, "policy")
-        q = distributions(policy, completion.prompt, tokens, "reference")
+        p = distributions(policy, completion.prompt, tokens, "policy", temperature)
+        q = distributions(policy, completion.prompt, tokens, "reference", temperature)
         ratios = [float(p[i, token] / q[i, token]) for i, token in enumerate(tokens)]
         exact = float((p * (p / q).log()).sum())
         assert found.scores["k1"][index] == pytest.approx(sum(map(math.log, ratios)), rel=1e-4, abs=1e-4)
         assert found.scores["k3"][index] == pytest.approx(sum(1 / r - 1 + math.log(r) for r in ratios), rel=1e-3)
+        assert found.scores["k2"][index] == pytest.approx(sum(math.log(r) ** 2 / 2 for r in ratios), rel=1e-3)
         assert found.scores["exact"][index] == pytest.approx(exact, rel=1e-4)
+        gap = sum(map(math.log, ratios)) - exact
+        assert found.scores["k1-minus-exact"][index] == pytest.approx(gap, rel=1e-3, abs=1e-4)
         assert found.scores["exact-per-token"][index] == pytest.approx(exact / len(tokens), rel=1e-4)
         assert found.scores["entropy"][index] == pytest.approx(float(-(p * p.log()).sum()) / len(tokens), rel=1e-4)
     assert {name: scores[-1] for name, scores in found.scores.items()} == dict.fromkeys(found.scores)
+
+
+@pytest.mark.parametrize(("sampled_at", "agrees"), [(1.0, True), (0.5, False)])
+def test_k1_parts_from_the_exact_kl_where_sampling_was_from_another_distribution(
+    policy: Any, sampled_at: float, agrees: bool
+) -> None:
+    """The commonest cause of a negative KL: sampled at one temperature, scored at another."""
+    records = [PromptRecord(id=str(i), prompt="ab"[: i % 3] + "c" * (i % 5)) for i in range(60)]
+    completions = sample_completions(policy, records, SamplingSpec(max_new_tokens=5, temperature=sampled_at), seed=0)
+    found = build("model_metrics", "evaluator", "kl").evaluate(completions, EvalContext(lend=lend(), policy=policy))
+    gaps = [gap for gap in found.scores["k1-minus-exact"] if gap is not None]
+    error = statistics.stdev(gaps) / len(gaps) ** 0.5
+    assert (abs(statistics.fmean(gaps)) < 3 * error) == agrees
 
 
 def test_kl_of_a_policy_to_itself_is_zero() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import statistics
+from itertools import pairwise
 
 import pytest
 import torch
@@ -23,6 +25,7 @@ from rlhf_core.contract.trainer import Check
 from rlhf_core.training.batching import count, micro_batches
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.options import TrainingOptions
+from rlhf_core.training.progress import Means
 from rlhf_core.training.updates import Updates
 from rlhf_core.training.world import World
 
@@ -445,3 +448,33 @@ def test_the_toy_really_learns(tmp_path):
     built.train()
     first, last = (row["score"] for row in built.run.metrics() if row["split"] == "validation")
     assert last > first + 0.2, "the share of the letter c, which the reward asks for"
+
+
+# --- standard errors
+
+
+def surprise(table, rows):
+    """Of each row's completion, added up token by token."""
+    logprobs = table.log_softmax(-1)
+    return [-sum(float(logprobs[a, b]) for a, b in pairwise((row.prompt[-1], *row.completions[0]))) for row in rows]
+
+
+def test_a_trainers_averages_are_written_with_their_standard_error_and_nothing_private(tmp_path):
+    built = engine(tmp_path / "r", ToySFT(), policy=BigramPolicy(), steps=1, batch_size=4, micro_batch_tokens=1)
+    built.train()
+    written = {(row["split"], row["step"]): row for row in built.run.metrics()}
+    expected = surprise(BigramPolicy().table.detach(), built.validation.rows)
+    held_out = written["validation", 0]
+    assert held_out["surprise"] == pytest.approx(statistics.fmean(expected), abs=1e-5)
+    assert held_out["surprise_se"] == pytest.approx(statistics.stdev(expected) / 6**0.5, abs=1e-5)
+    batch = surprise(BigramPolicy().table.detach(), [built.train_rows[index] for index in built.cursor.batch(0)])
+    assert written["train", 1]["surprise_se"] == pytest.approx(statistics.stdev(batch) / 4**0.5, abs=1e-5)
+    assert not [name for row in written.values() for name in row if name.startswith("_")]
+
+
+def test_the_error_of_a_mean_over_steps_follows_from_theirs():
+    """Means of two independent batches, errors 3 and 4: their mean has √(9 + 16) / 2."""
+    means = Means()
+    means.add({"x": 1.0, "x_se": 3.0})
+    means.add({"x": 2.0, "x_se": 4.0})
+    assert means.take() == {"x": 1.5, "x_se": 2.5}

@@ -17,6 +17,7 @@ from rlhf_core.contract.policy import Params, SamplingSpec
 from rlhf_core.contract.records import Demonstration, PromptRecord
 from rlhf_core.contract.rows import Loss, Rollout, Row, Scored, Tokens, Totals
 from rlhf_core.contract.trainer import BaseTrainer, Check, Next, TrainContext
+from rlhf_core.math.averages import averages
 from rlhf_core.policy.layout import Reading, pad
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.engine import Engine
@@ -130,7 +131,7 @@ class BigramPolicy:
 
 
 class ToySFT(BaseTrainer[Row]):
-    """Likelihood of completions, per token."""
+    """Likelihood of completions, per token; beside it the surprise per completion with its standard error."""
 
     Record = Demonstration
     Row = Row
@@ -141,7 +142,8 @@ class ToySFT(BaseTrainer[Row]):
 
     def loss(self, rows, totals: Totals) -> Loss:
         scored = self.policy.score(rows)
-        return Loss(-scored.logprobs.sum() / totals.tokens, {"rows": torch.tensor(len(rows) / totals.rows)})
+        surprise = averages({"surprise": -scored.logprobs.sum(1)}, totals.rows)
+        return Loss(-scored.logprobs.sum() / totals.tokens, {"rows": torch.tensor(len(rows) / totals.rows), **surprise})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

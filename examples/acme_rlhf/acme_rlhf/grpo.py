@@ -16,11 +16,14 @@ from rlhf_core.contract.policy import Params
 from rlhf_core.contract.records import PromptRecord
 from rlhf_core.contract.rows import Loss, Rollout, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, TrainContext
-from rlhf_core.math.kl import k3
+from rlhf_core.math.averages import averages
+from rlhf_core.math.kl import k3, sequence_estimates
 from rlhf_core.math.losses import clipped_policy_loss
 from rlhf_core.math.masking import pad, zero_masked
 
 from .options import GRPOOptions
+
+LOGPROBS = ("logprobs", "ref_logprobs")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,7 +72,9 @@ class GRPO(BaseTrainer[Group]):
         advantages = torch.cat([row.advantages for row in rows]).to(now.logprobs)[:, None].expand_as(now.logprobs)
         policy_loss = clipped_policy_loss(now.logprobs, old, advantages, clip_range=self.options.clip_range)
         kl = k3(now.logprobs, reference)
-        per_token = {"total": policy_loss + self.options.beta * kl, "kl": kl, "ratio": (now.logprobs - old).exp()}
+        per_token = {
+            "total": policy_loss + self.options.beta * kl, "kl_in_loss": kl, "ratio": (now.logprobs - old).exp(),
+        }  # fmt: skip
         # The mean over a completion's tokens, then over completions: a long answer weighs no more than a short one.
         sums = {
             name: (zero_masked(values, now.mask).sum(1) / now.mask.sum(1)).sum() / totals.completions
@@ -78,7 +83,10 @@ class GRPO(BaseTrainer[Group]):
         return Loss(sums.pop("total"), {name: value.detach() for name, value in sums.items()})
 
     def batch_metrics(self, rows: Sequence[Group], totals: Totals) -> Mapping[str, Tensor]:
-        return {"score": torch.stack([row.scores.mean() for row in rows]).sum() / totals.rows}
+        """Score and KL estimates (nats per completion), each with its standard error over prompts."""
+        estimates = sequence_estimates(*(pad([x for row in rows for x in getattr(row, name)]) for name in LOGPROBS))
+        per_completion = {"score": torch.cat([row.scores for row in rows]), **estimates}
+        return averages({name: values.view(len(rows), -1) for name, values in per_completion.items()}, totals.rows)
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         return self.batch_metrics(self.collect(rows, seed=seed), totals)

@@ -13,3 +13,7 @@ class DPOOptions(Options):
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """Assumed share of pairs whose labels are swapped (conservative DPO); 0 trusts every label."""
+
+    exact_kl_positions: int | None = Field(default=8, ge=0)
+    """Tokens of each held-out sample at which the exact KL over the vocabulary is measured (kl_exact, unbiased); null
+    measures at all of them, 0 at none."""

@@ -19,7 +19,8 @@ from rlhf_core.contract.policy import Params, SamplingSpec
 from rlhf_core.contract.records import Preference
 from rlhf_core.contract.rows import Loss, PairRow, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, State, TrainContext
-from rlhf_core.math.kl import k1, k3
+from rlhf_core.math.averages import averages
+from rlhf_core.math.kl import sequence_estimates
 from rlhf_core.math.logprobs import sequence_logprobs
 from rlhf_core.math.losses import dpo_loss
 
@@ -83,7 +84,7 @@ class DPO(BaseTrainer[ReferencedPair]):
                 "chosen_logprob_change": chosen - ref_chosen,
                 "rejected_logprob_change": rejected - ref_rejected,
             }
-        return Loss(losses.sum() / totals.rows, {name: value.sum() / totals.rows for name, value in metrics.items()})
+        return Loss(losses.sum() / totals.rows, averages(metrics, totals.rows))
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """The loss on held-out pairs, and how far free answers to their prompts have moved from the reference."""
@@ -98,12 +99,13 @@ class DPO(BaseTrainer[ReferencedPair]):
         reference = self.policy.score(samples, "reference")
         lengths = own.mask.sum(1)
         per_sample = {
-            "kl_k1": k1(own.logprobs, reference.logprobs).sum(1),
-            "kl_k3": k3(own.logprobs, reference.logprobs).sum(1),
+            **sequence_estimates(own.logprobs, reference.logprobs),
             "entropy": own.entropy.sum(1) / lengths,
             "length": lengths.float(),
         }
-        return {name: values.sum() / totals.rows for name, values in per_sample.items()}
+        if (positions := self.options.exact_kl_positions) != 0:
+            per_sample["kl_exact"] = self.policy.exact_kl(samples, positions=positions, seed=seed).sum(1)
+        return averages(per_sample, totals.rows)
 
     def checks(self) -> Sequence[Check]:
         return [

@@ -19,7 +19,7 @@ def rlhf_components() -> Iterable[Component]:
     yield Component(
         kind="evaluator",
         name="kl",
-        summary="KL to the base model: k1 and k3 on the sampled tokens, and exact (Schulman 2020); entropy beside it",
+        summary="KL to the base model: k1, k2, k3 on the sampled tokens, and exact (Schulman 2020); entropy beside it",
         target="rlhf_plugins.model_metrics.kl:KL",
         options="rlhf_plugins.model_metrics.options:KLOptions",
     )

@@ -18,7 +18,8 @@ class PerplexityOptions(_BatchOptions):
 
 
 class KLOptions(_BatchOptions):
-    pass
+    temperature: float = Field(1.0, gt=0)
+    """Of both distributions: what the completions were sampled at."""
 
 
 class RewardModelScoreOptions(_BatchOptions):

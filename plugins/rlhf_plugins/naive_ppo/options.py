@@ -35,19 +35,24 @@ class PPOOptions(Options):
     """Decay of generalized advantage estimation."""
 
     kl_coef: float = Field(default=0.05, ge=0)
-    """Weight of the per-token KL to the reference in the reward; the start value under adaptive control."""
+    """Weight of the per-token KL to the reference in the reward: fixed, or where adaptive control starts."""
 
     kl_estimator: Literal["k1", "k3"] = "k1"
-    """Estimator of the KL that is *subtracted from the reward*. Both k1 and k3 are always reported."""
+    """Estimator of the KL that is *subtracted from the reward* (reported as kl_in_reward); all are always reported."""
 
     kl_target: float | None = Field(default=None, gt=0)
-    """KL per completion (nats) to hold by adapting ``kl_coef``; none keeps the coefficient fixed."""
+    """Adaptive control: the KL per completion (nats) to hold by moving ``kl_coef``; none keeps it fixed."""
 
     kl_horizon: int = Field(default=10_000, ge=1)
     """Completions over which the adaptive coefficient answers an error."""
 
     step_kl_limit: float | None = Field(default=None, gt=0)
-    """Drop the rest of a batch once the policy has moved this far (k3 per token, nats) from its rollouts."""
+    """Target-KL stop: drop the rest of a batch once an update finds the policy this far from its rollouts (k3 per
+    token, nats). It bounds each batch's updates, not the distance to the reference."""
+
+    exact_kl_positions: int | None = Field(default=8, ge=0)
+    """Tokens of each completion, drawn anew in each batch, at which the exact KL over the vocabulary is measured for
+    the report (kl_exact, unbiased); null measures at all of them, 0 at none."""
 
     value_model: Literal["shared", "separate"] = "shared"
     """``shared``: a head on the policy's own hidden states. ``separate``: an adapter (or network) of its own."""
@@ -60,6 +65,12 @@ class PPOOptions(Options):
 
     score_clip: float | None = Field(default=None, gt=0)
     """Clip normalised scores to ± this."""
+
+    @model_validator(mode="after")
+    def _adaptive_control_needs_a_start(self) -> PPOOptions:
+        if self.kl_target is not None and self.kl_coef == 0:
+            raise ValueError("kl_target moves kl_coef by factors: from kl_coef = 0 it never would; set kl_coef above 0")
+        return self
 
     @model_validator(mode="after")
     def _clipping_must_act(self) -> PPOOptions:

@@ -9,7 +9,7 @@ Left out: asynchronous rollouts, value-function pretraining, reward shaping per 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from rlhf_core.contract.reward import Scores
 from rlhf_core.contract.rows import Loss, Rollout, Scored, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, Next, State, TrainContext
 from rlhf_core.math.advantages import center_and_scale, estimate_advantages, mean_and_std, moments
-from rlhf_core.math.kl import adapt_kl_coef, k1, k3
+from rlhf_core.math.averages import averages
+from rlhf_core.math.kl import LARGEST_ERROR, adapt_kl_coef, k3, sequence_estimates
 from rlhf_core.math.losses import clipped_policy_loss, clipped_value_loss
 from rlhf_core.math.masking import pad
 from rlhf_core.math.rewards import per_token_rewards
@@ -38,6 +39,8 @@ class PPORow(Rollout):
         logprobs: (of :class:`Rollout`) the old logprobs of the ratio.
         scores: ``[completions]``, as the reward source gave them; ``part_scores`` is ``[parts, completions]``, and
             ``part_names`` names its lines, one per line.
+        exact_kl: ``[completions]``, estimates of each completion's KL from the positions that were measured (nats);
+            empty where none was.
         explained_variance: 1 − Var(returns − values) / Var(returns) of the whole batch, carried by each of its rows.
     """
 
@@ -48,6 +51,7 @@ class PPORow(Rollout):
     scores: Tensor
     part_scores: Tensor
     part_names: str
+    exact_kl: Tensor
     explained_variance: float
 
 
@@ -89,7 +93,7 @@ class PPO(BaseTrainer[PPORow]):
         columns = {
             "ref_logprobs": reference.logprobs, "values": before.values, "advantages": advantages, "returns": returns,
         }  # fmt: skip
-        return ppo_rows(rollouts, scores, columns, before.mask, explained)
+        return ppo_rows(rollouts, scores, columns, before.mask, self._exact_kl(rollouts, seed), explained)
 
     def loss(self, rows: Sequence[PPORow], totals: Totals) -> Loss:
         now = self._score(rows, {"logprobs", "entropy"})
@@ -115,24 +119,24 @@ class PPO(BaseTrainer[PPORow]):
         return Loss(total.sum() / totals.tokens, {k: v.detach().sum() / totals.tokens for k, v in metrics.items()})
 
     def batch_metrics(self, rows: Sequence[PPORow], totals: Totals) -> Mapping[str, Tensor]:
-        logprobs, ref_logprobs = column(rows, "logprobs"), column(rows, "ref_logprobs")
-        # float64: the normaliser takes the variance from the difference of two means.
-        scores = torch.cat([row.scores for row in rows]).double()
+        estimates = sequence_estimates(column(rows, "logprobs"), column(rows, "ref_logprobs"))
+        scores = torch.cat([row.scores for row in rows])
         per_completion = {
             "score": scores,
-            "score_square": scores.square(),
-            # Padding holds zeros in both, so it adds nothing. Nats per completion.
-            "kl_k1": k1(logprobs, ref_logprobs).sum(1),
-            "kl_k3": k3(logprobs, ref_logprobs).sum(1),
+            **estimates,
+            "kl_in_reward": estimates[f"kl_{self.options.kl_estimator}"],
             "length": torch.tensor([float(len(tokens)) for row in rows for tokens in row.completions]),
             "finished": torch.tensor([float(done) for row in rows for done in row.finished]),
         }
+        if self.options.exact_kl_positions != 0:
+            per_completion["kl_exact"] = torch.cat([row.exact_kl for row in rows])
         for index, name in enumerate(filter(None, rows[0].part_names.split("\n"))):
             per_completion[f"score/{name}"] = torch.cat([row.part_scores[index] for row in rows])
-        means = {name: values.sum() / totals.completions for name, values in per_completion.items()}
         return {
-            **means,
-            "completions": torch.tensor(float(len(scores))),
+            **averages({name: values.view(len(rows), -1) for name, values in per_completion.items()}, totals.rows),
+            # For after_batch. float64: the normaliser takes the variance from the difference of two means.
+            "_completion_score_square": scores.double().square().sum() / totals.completions,
+            "_completions": torch.tensor(float(len(scores))),
             # Numbers of the whole batch: each rank adds its share of the rows.
             "explained_variance": torch.tensor(sum(row.explained_variance for row in rows) / totals.rows),
             "kl_coef": torch.tensor(self.kl_coef * len(rows) / totals.rows),
@@ -140,23 +144,21 @@ class PPO(BaseTrainer[PPORow]):
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """Score and KL of fresh samples on held-out prompts; PPO's own loss says nothing there."""
-        collected = self.collect(rows, seed=seed)
-        completions = totals.rows * self.context.sampling.n
-        metrics = self.batch_metrics(collected, replace(totals, completions=completions))
-        of_the_batch = {"score_square", "completions", "explained_variance", "kl_coef"}
-        return {name: metrics[name] for name in metrics if name not in of_the_batch}
+        metrics = self.batch_metrics(self.collect(rows, seed=seed), totals)
+        return {name: metrics[name] for name in metrics if name not in {"explained_variance", "kl_coef"}}
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
         limit = self.options.step_kl_limit
         return Next.NEXT_BATCH if limit is not None and metrics["step_kl"] > limit else Next.CONTINUE
 
     def after_batch(self, metrics: Mapping[str, float]) -> None:
-        self.normaliser.update(metrics["score"], metrics["score_square"])
+        self.normaliser.update(metrics["score"], metrics["_completion_score_square"])
         if self.options.kl_target is not None:
+            samples, horizon = round(metrics["_completions"]), self.options.kl_horizon
+            require_slow_control(samples, horizon)
             self.kl_coef = adapt_kl_coef(
-                self.kl_coef, metrics["kl_k1"], target=self.options.kl_target, horizon=self.options.kl_horizon,
-                samples=round(metrics["completions"]),
-            )  # fmt: skip
+                self.kl_coef, metrics["kl_k1"], target=self.options.kl_target, horizon=horizon, samples=samples
+            )
 
     def checks(self) -> Sequence[Check]:
         return [
@@ -192,6 +194,14 @@ class PPO(BaseTrainer[PPORow]):
             kl_coef=self.kl_coef, estimator=self.options.kl_estimator,
         )  # fmt: skip
 
+    def _exact_kl(self, rollouts: Sequence[Rollout], seed: int) -> Tensor:
+        """``[K]``, at the temperature of the rollouts: the KL whose estimates are reported beside it."""
+        positions = self.options.exact_kl_positions
+        if positions == 0:
+            return torch.zeros(0)
+        temperature = self.context.sampling.temperature
+        return self.policy.exact_kl(rollouts, temperature=temperature, positions=positions, seed=seed).sum(1).cpu()
+
     def _moments(self, values: Tensor) -> tuple[float, float]:
         """Mean and standard deviation over all ranks."""
         return mean_and_std(self.context.all_reduce(moments(values)))
@@ -214,14 +224,24 @@ def require_trainable_sampling(sampling: SamplingSpec) -> None:
             )
 
 
+def require_slow_control(samples: int, horizon: int) -> None:
+    """Raises: RLHFError where one batch of ``samples`` could take the adaptive coefficient to zero or below."""
+    if LARGEST_ERROR * samples >= horizon:
+        raise RLHFError(
+            f"ppo: kl_horizon = {horizon} with {samples} completions a batch could turn kl_coef negative in one step; "
+            f"set kl_horizon to {samples} or more (many times that moves it smoothly)"
+        )
+
+
 def column(rows: Sequence[Rollout], name: str) -> Tensor:
     """A per-token field of all completions, right-padded with zeros: ``[K, C]``."""
     return pad([tensor for row in rows for tensor in getattr(row, name)])
 
 
 def ppo_rows(
-    rollouts: Sequence[Rollout], scores: Scores, columns: Mapping[str, Tensor], mask: Tensor, explained_variance: float
-) -> list[PPORow]:
+    rollouts: Sequence[Rollout], scores: Scores, columns: Mapping[str, Tensor], mask: Tensor, exact_kl: Tensor,
+    explained_variance: float,
+) -> list[PPORow]:  # fmt: skip
     """Cut padded ``[K, C]`` columns back into rows, without their padding."""
     lengths = mask.sum(1).tolist()
     total = torch.tensor(scores.total, dtype=torch.float32)
@@ -236,7 +256,8 @@ def ppo_rows(
                 record_id=rollout.record_id, prompt=rollout.prompt, completions=rollout.completions,
                 logprobs=tuple(values.cpu() for values in rollout.logprobs), finished=rollout.finished, **per_token,
                 scores=total[span.start : span.stop], part_scores=parts[:, span.start : span.stop].contiguous(),
-                part_names="\n".join(scores.parts), explained_variance=explained_variance,
+                part_names="\n".join(scores.parts), exact_kl=exact_kl[span.start : span.stop].clone(),
+                explained_variance=explained_variance,
             )
         )  # fmt: skip
     return rows

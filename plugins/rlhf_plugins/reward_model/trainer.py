@@ -17,6 +17,7 @@ from rlhf_core.contract.policy import Params
 from rlhf_core.contract.records import Labelled, Preference
 from rlhf_core.contract.rows import LabelledRow, Loss, PairRow, Row, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, TrainContext
+from rlhf_core.math.averages import averages
 from rlhf_core.math.losses import bradley_terry_loss, centering_loss, classification_loss
 
 from .options import RewardModelOptions
@@ -56,7 +57,7 @@ class RewardModel(BaseTrainer[Row]):
                 "margin": chosen - rejected,
                 "mean_reward": 0.5 * (chosen + rejected),
             }
-        return Loss(total.sum() / totals.rows, {name: value.sum() / totals.rows for name, value in metrics.items()})
+        return Loss(total.sum() / totals.rows, averages(metrics, totals.rows))
 
     def _class_loss(self, rows: Sequence[AnyRow], rewards: Tensor, totals: Totals) -> Loss:
         positive = rewards.new_tensor(
@@ -64,7 +65,7 @@ class RewardModel(BaseTrainer[Row]):
         )
         losses = classification_loss(rewards, positive)
         correct = ((rewards > 0) == (positive > 0.5)).float()
-        return Loss(losses.sum() / totals.rows, {"accuracy": correct.detach().sum() / totals.rows})
+        return Loss(losses.sum() / totals.rows, averages({"accuracy": correct}, totals.rows))
 
     def _positive_label(self, labels: Sequence[str]) -> int:
         if len(labels) != 2:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 SHOWN = {
-    "loss": "loss", "score": "score", "kl_k3": "KL", "accuracy": "accuracy", "length": "length", "entropy": "entropy",
+    "loss": "loss", "score": "score", "kl_k1": "KL", "accuracy": "accuracy", "length": "length", "entropy": "entropy",
 }  # fmt: skip
 """Metrics that are worth the room, where a trainer has them."""
 LINES = 20
@@ -110,11 +110,17 @@ class Board(Listener):
         for key in columns:
             table.add_column(SHOWN[key], justify="right")
         for label, row in self.rows.items():
-            table.add_row(label, *(f"{row[key]:.4g}" if key in row else "" for key in columns))
+            table.add_row(label, *(with_error(row, key) if key in row else "" for key in columns))
         return Group(self.progress, table)
 
 
 def numbers(metrics: Mapping[str, float]) -> str:
-    """``loss 0.693  score 1.2``: the few numbers that say how it goes; all there are where none of those is there."""
-    named = {label: metrics[key] for key, label in SHOWN.items() if key in metrics}
-    return "  ".join(f"{label} {value:.4g}" for label, value in (named or dict(metrics)).items())
+    """``loss 0.693  KL 1.2 ± 0.3``: the few numbers that say how it goes; all where none of those is there."""
+    named = {key: label for key, label in SHOWN.items() if key in metrics} or {key: key for key in metrics}
+    return "  ".join(f"{label} {with_error(metrics, key)}" for key, label in named.items())
+
+
+def with_error(metrics: Mapping[str, float], key: str) -> str:
+    """The KL with its 95 % interval, since its estimate may be below zero by chance; other numbers as they are."""
+    error = metrics.get(f"{key}_se") if key.startswith("kl_") else None
+    return f"{metrics[key]:.4g}" if error is None else f"{metrics[key]:.3g} ± {1.96 * error:.2g}"

@@ -100,7 +100,7 @@ def _last(run: RunFolder, split: str = "validation") -> str:
 
 
 def _numbers(row: dict[str, Any]) -> str:
-    wanted = [name for name in ("loss", "score", "accuracy", "kl_k3") if row.get(name) is not None]
+    wanted = [name for name in ("loss", "score", "accuracy", "kl_k1") if row.get(name) is not None]
     return "  ".join(f"{name} {row[name]:.4g}" for name in wanted)
 
 

@@ -74,5 +74,21 @@ class Policy(Protocol):
     def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
         """``spec.n`` completions per row. The draw depends on (seed, record_id, sample index), not on batching."""
 
-    def exact_kl(self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference") -> Tensor:
-        """KL(role ‖ other) over the vocabulary at each completion position: nats, ``[K, C]``, zero where masked."""
+    def exact_kl(
+        self,
+        rows: Sequence[Row],
+        *,
+        role: str = "policy",
+        other: str = "reference",
+        temperature: float = 1.0,
+        positions: int | None = None,
+        seed: int = 0,
+    ) -> Tensor:
+        """KL(role ‖ other) over the vocabulary at completion positions: nats, ``[K, C]``, zero where masked.
+
+        Args:
+            temperature: of both distributions.
+            positions: measure so many positions of each completion only, drawn without replacement by (seed,
+                record_id, completion), not by batching. Each then stands for length / positions of them, the others
+                are zero: a completion's sum is an unbiased estimate of its sum over all positions.
+        """

@@ -15,6 +15,9 @@ from .masking import require_same_shape
 
 KLEstimator = Literal["k1", "k2", "k3"]
 
+LARGEST_ERROR = 0.2
+"""Where the adaptive coefficient's relative error is clipped."""
+
 
 def k1(logprobs: Float[Tensor, "*tokens"], ref_logprobs: Float[Tensor, "*tokens"]) -> Float[Tensor, "*tokens"]:
     """log(p/q): unbiased, may be negative on a sample however right the code is."""
@@ -36,6 +39,16 @@ def k3(logprobs: Float[Tensor, "*tokens"], ref_logprobs: Float[Tensor, "*tokens"
 ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3}
 
 
+def sequence_estimates(
+    logprobs: Float[Tensor, "batch completion"], ref_logprobs: Float[Tensor, "batch completion"]
+) -> dict[str, Float[Tensor, " batch"]]:
+    """Each estimator summed over a completion's tokens: ``kl_k1``, ``kl_k2``, ``kl_k3``, nats per completion.
+
+    The sums of k1 and of k3 estimate the KL of whole completions, by its chain rule. Padding holds zeros in both.
+    """
+    return {f"kl_{name}": estimate(logprobs, ref_logprobs).sum(1) for name, estimate in ESTIMATORS.items()}
+
+
 def exact_kl(
     logits: Float[Tensor, "*tokens vocabulary"], ref_logits: Float[Tensor, "*tokens vocabulary"]
 ) -> Float[Tensor, "*tokens"]:
@@ -53,5 +66,5 @@ def adapt_kl_coef(kl_coef: float, kl: float, *, target: float, horizon: float, s
         horizon: samples after which a clipped error of ±0.2 has moved the coefficient by about e^±0.2.
         samples: completions since the last call.
     """
-    error = max(-0.2, min(0.2, kl / target - 1.0))
+    error = max(-LARGEST_ERROR, min(LARGEST_ERROR, kl / target - 1.0))
     return kl_coef * (1.0 + error * samples / horizon)

@@ -1,13 +1,15 @@
-"""Drawing tokens: seeds, truncation, and the inverse of the cumulative distribution."""
+"""Drawing tokens: seeds, truncation, and the inverse of the cumulative distribution; and positions to measure at."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from rlhf_core.contract.policy import SamplingSpec
+from rlhf_core.contract.rows import Row
 from rlhf_core.math.logprobs import token_logprobs
 
 
@@ -50,3 +52,20 @@ def truncate(logits: Tensor, spec: SamplingSpec) -> Tensor:
         dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= spec.top_p)
         logits = logits.masked_fill(dropped, -torch.inf)
     return logits
+
+
+def draw_positions(rows: Sequence[Row], positions: int | None, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Among the tokens of all completions, in order: which to measure at, and how many positions each stands for.
+
+    Args: positions: of each completion, drawn without replacement (all of a shorter one); None takes every one.
+    """
+    drawn, stands_for, start = [], [], 0
+    for row in rows:
+        for index, tokens in enumerate(row.completions):
+            count = len(tokens) if positions is None else min(positions, len(tokens))
+            # Named apart from what the tokens were drawn by: positions must not depend on what stands there.
+            order = uniforms(seed, f"{row.record_id}\0positions", index, len(tokens)).argsort()
+            drawn.append(start + order[:count])
+            stands_for.append(torch.full((count,), len(tokens) / max(count, 1)))
+            start += len(tokens)
+    return torch.cat(drawn), torch.cat(stands_for)

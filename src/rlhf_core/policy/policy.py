@@ -16,6 +16,7 @@ from rlhf_core.contract.policy import Output, SamplingSpec
 from rlhf_core.contract.rows import Codec, Rollout, Row, Scored
 
 from . import decoding, saving
+from .drawing import draw_positions
 from .full_roles import FullRoles
 from .heads import Heads
 from .layout import Reading
@@ -108,16 +109,25 @@ class TrunkPolicy:
             return decoding.sample(model, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length)
 
     @torch.no_grad()
-    def exact_kl(self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference") -> Tensor:
+    def exact_kl(
+        self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference", temperature: float = 1.0,
+        positions: int | None = None, seed: int = 0,
+    ) -> Tensor:  # fmt: skip
         """See the contract. A measurement: no graph is built."""
-        layout = lay_out(self._checked(rows), self.layout, self.device)
+        rows = self._checked(rows)
+        layout = lay_out(rows, self.layout, self.device)
+        drawn, stands_for = draw_positions(rows, positions, seed=seed)
+        sources = layout.sources[drawn.to(self.device)]
         with self.roles.acting(other) as model:
-            other_hidden = hidden_states(model.eval(), layout)[layout.sources]
+            other_hidden = hidden_states(model.eval(), layout)[sources]
             other_model = model
         with self.roles.acting(role) as model:
-            hidden = hidden_states(model.eval(), layout)[layout.sources]
+            hidden = hidden_states(model.eval(), layout)[sources]
             # Roles of one trunk differ in hidden states alone: the output layer is never adapted.
-            return layout.to_grid(kl_divergences(model, hidden, other_model, other_hidden))
+            found = kl_divergences(model, hidden, other_model, other_hidden, temperature=temperature)
+        flat = found.new_zeros(len(layout.sources))
+        flat[drawn.to(self.device)] = found * stands_for.to(found)
+        return layout.to_grid(flat)
 
     def trained(self) -> dict[str, Parameter]:
         """Trained parameters of roles and heads, by names that are the same in every process."""

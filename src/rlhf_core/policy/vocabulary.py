@@ -47,11 +47,13 @@ def token_statistics(
 
 
 @torch.no_grad()
-def kl_divergences(model: PreTrainedModel, hidden: Tensor, other: PreTrainedModel, other_hidden: Tensor) -> Tensor:
+def kl_divergences(
+    model: PreTrainedModel, hidden: Tensor, other: PreTrainedModel, other_hidden: Tensor, *, temperature: float
+) -> Tensor:
     """KL(model ‖ other) at each position, ``[M]``, nats."""
 
     def divergence(tile: Tensor, rows: slice) -> tuple[Tensor, ...]:
-        return (exact_kl(logits(model, tile), logits(other, other_hidden[rows])),)
+        return (exact_kl(logits(model, tile) / temperature, logits(other, other_hidden[rows]) / temperature),)
 
     return _by_tiles(divergence, model, hidden)[0]
 

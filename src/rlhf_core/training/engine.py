@@ -22,6 +22,7 @@ from ..contract.reward import RewardSource
 from ..contract.rows import Row
 from ..contract.trainer import Next, Trainer
 from ..data.cursor import Cursor
+from ..math.averages import reported
 from ..store.checkpoints import Checkpoint
 from ..store.run import RunFolder
 from . import randomness
@@ -200,7 +201,7 @@ class Engine:
         )
         metrics = self.updates.step(rows, factor, self.trainer.checks() if progress.updates == 0 else ())
         progress.tokens += sum(self.world.gather(sum(row.cost for row in rows)))
-        progress.since_log.add(metrics)
+        progress.since_log.add(reported(metrics))
         progress.advance(len(minibatches))
         if self.trainer.after_step(metrics) is Next.NEXT_BATCH:
             progress.inner_epoch = self.trainer.inner_epochs
@@ -211,7 +212,7 @@ class Engine:
             share = to_floats(self.trainer.batch_metrics(batch.rows, totals)) if batch.rows else {}
         metrics = self.world.sum(share)
         self.trainer.after_batch(metrics)
-        self.progress.since_log.add({**metrics, "updates": float(self.progress.within)})
+        self.progress.since_log.add({**reported(metrics), "updates": float(self.progress.within)})
         self.progress.close_batch()
         self.batch = None
         if self.progress.step % self.options.log_every == 0 or self.progress.step == self.steps:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..math.averages import ERROR
+
 
 @dataclass
 class Means:
-    """Means of metrics over the optimizer steps and batches since the last line of metrics."""
+    """Means of metrics over the optimizer steps and batches since the last line of metrics.
+
+    The standard error of a mean of K independent means is √(Σ se²) / K: of errors the squares are summed.
+    """
 
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            share = value * value if name.endswith(ERROR) else value
+            self.sums[name] = self.sums.get(name, 0.0) + share
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def take(self) -> dict[str, float]:
         """The means; the next ones start anew."""
-        means = {name: total / self.counts[name] for name, total in self.sums.items()}
+        means = {
+            name: (math.sqrt(total) if name.endswith(ERROR) else total) / self.counts[name]
+            for name, total in self.sums.items()
+        }
         self.sums, self.counts = {}, {}
         return means
 

@@ -14,6 +14,7 @@ from ..contract.errors import RLHFError, TrainingStopped
 from ..contract.policy import SamplingSpec
 from ..contract.rows import Row
 from ..contract.trainer import TrainContext, Trainer
+from ..math.averages import reported
 from .batching import count, micro_batches
 from .options import TrainingOptions
 from .precision import autocast
@@ -62,7 +63,7 @@ class Validation:
                 found = self._trainer.validate(parts[min(mine, len(parts) - 1)], totals, seed=self._seed)
             if mine < len(parts):
                 add_up(sums, found)
-        metrics = self._world.sum(to_floats(sums))
+        metrics = reported(self._world.sum(to_floats(sums)))
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise TrainingStopped(
                 f"the validation loss is {metrics['loss']}; nothing of this step is saved: lower training.learning_rate"
