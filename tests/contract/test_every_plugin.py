@@ -80,7 +80,7 @@ Variant = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Options of a component, and further arguments of the check of its kind."""
 
 VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
-    "trainer:dpo": lambda _: [({"label_smoothing": 0.1}, {})],
+    "trainer:dpo": lambda _: [({"label_smoothing": 0.1}, {}), ({"loss": "ipo", "length_normalised": True}, {})],
     "trainer:ppo": lambda _: [
         ({"value_model": "separate", "kl_target": 3.0, "step_kl_limit": 1e-3, "entropy_coef": 0.01}, {}),
         ({"score_normalisation": "center-and-scale", "score_clip": 2.0, "kl_estimator": "k3"}, {}),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import math
+import statistics
 
 import pytest
 import torch
 from policy_parts import CPU, EOS, WordCodec, naive_logprobs, stir, tiny_gpt2, trunk_of
 from trainer_parts import assert_same, collect, context_of, gradients, llama_policy, new_policy, train
 
-from rlhf_core.contract.rows import PairRow
+from rlhf_core.contract.policy import SamplingSpec
+from rlhf_core.contract.rows import PairRow, Row
+from rlhf_core.math.averages import reported
 from rlhf_core.policy.policy import TrunkPolicy
 from rlhf_core.training.batching import count
 from rlhf_plugins.dpo.options import DPOOptions
@@ -66,6 +69,87 @@ def test_the_reference_after_sft_is_the_adapter_and_not_the_base(tmp_path):
         of_base = [values.sum().item() for row in PAIRS for values in naive_logprobs(bare, row)]
     found = torch.cat([row.ref_logprobs for row in collect(trainer, PAIRS)]).tolist()
     assert max(abs(a - b) for a, b in zip(found, of_base, strict=True)) > 0.1
+
+
+OTHERS = {
+    "ipo": (lambda h: (h - 1 / 0.6) ** 2, 1 / 0.36, {}),
+    "hinge": (lambda h: max(0.0, 1 - 0.3 * h), 1.0, {}),
+    "robust": (
+        lambda h: (0.8 * math.log(1 + math.exp(-0.3 * h)) - 0.2 * math.log(1 + math.exp(0.3 * h))) / 0.6,
+        math.log(2), {"label_smoothing": 0.2},
+    ),
+}  # fmt: skip
+"""By name: the loss of a margin in nats at beta .3, where it starts, and what else it needs."""
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_losses_start_where_they_declare_and_are_those_of_plain_margins(name, normalised):
+    by_hand, start, options = OTHERS[name]
+    policy = new_policy()
+    trainer = new_trainer(policy, beta=0.3, loss=name, length_normalised=normalised, **options)
+    rows = collect(trainer, PAIRS)
+    (check,) = trainer.checks()
+    assert check.expected == pytest.approx(start)
+    assert trainer.loss(rows, count(rows)).total.item() == pytest.approx(start, abs=check.tolerance)
+    stir(policy, 0.03)
+    expected = sum(by_hand(margin) for margin in plain_margins(policy, normalised)) / len(PAIRS)
+    assert expected != pytest.approx(start, rel=1e-2), "the policy has moved"
+    assert trainer.loss(rows, count(rows)).total.item() == pytest.approx(expected, rel=1e-4)
+
+
+def plain_margins(policy, normalised):
+    found = []
+    for row in PAIRS:
+        change = []
+        for i, tokens in enumerate(row.completions):
+            logprobs = []
+            for role in ("policy", "reference"):
+                with policy.roles.acting(role) as model, torch.no_grad():
+                    logprobs.append(naive_logprobs(model, row)[i].sum().item())
+            change.append((logprobs[0] - logprobs[1]) / (len(tokens) if normalised else 1))
+        found.append(change[0] - change[1])
+    return found
+
+
+def test_length_normalised_dpo_is_of_means_per_token():
+    policy = new_policy()
+    trainer = new_trainer(policy, beta=2.0, length_normalised=True)
+    rows = collect(trainer, PAIRS)
+    stir(policy, 0.03)
+    margins = plain_margins(policy, normalised=True)
+    expected = sum(math.log(1 + math.exp(-2 * h)) for h in margins) / 3
+    assert trainer.loss(rows, count(rows)).total.item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "ipo", "label_smoothing": 0.1}, "loss ipo has none"),
+        ({"loss": "hinge", "label_smoothing": 0.1}, "loss hinge has none"),
+        ({"loss": "robust"}, "set label_smoothing to their share"),
+        ({"loss": "sigmod"}, "sigmoid"),
+    ],
+)
+def test_options_that_mean_nothing_together_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DPOOptions(**options)
+
+
+def test_held_out_pairs_tell_how_far_free_answers_have_moved_and_how_surely():
+    policy = new_policy()
+    trainer = new_trainer(policy, exact_kl_positions=None)
+    stir(policy, 0.05)
+    with torch.no_grad():
+        found = trainer.validate(PAIRS, count(PAIRS), seed=3)
+        samples = policy.sample(
+            [Row(record_id=row.record_id, prompt=row.prompt) for row in PAIRS], SamplingSpec(max_new_tokens=8), seed=3
+        )
+        exact = policy.exact_kl(samples).sum(1).tolist()
+    written = reported({name: float(value) for name, value in found.items()})
+    assert written["kl_exact"] == pytest.approx(statistics.fmean(exact), rel=1e-4)
+    assert written["kl_exact_se"] == pytest.approx(statistics.stdev(exact) / 3**0.5, rel=1e-3)
+    assert {"kl_k1_se", "kl_k2_se", "kl_k3_se", "entropy_se", "length_se", "accuracy_se"} <= set(written)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full", "adapter"])

@@ -98,7 +98,7 @@ def test_k1_parts_from_the_exact_kl_where_sampling_was_from_another_distribution
     policy: Any, sampled_at: float, agrees: bool
 ) -> None:
     """The commonest cause of a negative KL: sampled at one temperature, scored at another."""
-    records = [PromptRecord(id=str(i), prompt="ab"[: i % 3] + "c" * (i % 5)) for i in range(60)]
+    records = [PromptRecord(id=str(i), prompt=chr(34 + i)) for i in range(60)]
     completions = sample_completions(policy, records, SamplingSpec(max_new_tokens=5, temperature=sampled_at), seed=0)
     found = build("model_metrics", "evaluator", "kl").evaluate(completions, EvalContext(lend=lend(), policy=policy))
     gaps = [gap for gap in found.scores["k1-minus-exact"] if gap is not None]

@@ -360,12 +360,12 @@ def test_the_exact_kl_is_of_the_distributions_that_were_sampled_from(temperature
 def test_k1_k3_and_the_exact_kl_agree_within_their_errors_on_many_rollouts():
     """All three estimate one number; a sampler that draws from another distribution than is scored parts them."""
     trainer = new_trainer(moved=0.1, exact_kl_positions=4)
-    prompts = [Row(record_id=f"{row.record_id}{i}", prompt=row.prompt) for row in PROMPTS for i in range(150)]
+    prompts = [Row(record_id=f"{row.record_id}{i}", prompt=row.prompt) for row in PROMPTS for i in range(60)]
     found = trainer_on(trainer, prompts)
     for name in ("kl_k1", "kl_k3"):
         error = math.hypot(found[f"{name}_se"], found["kl_exact_se"])
         assert abs(found[name] - found["kl_exact"]) < 4 * error
-    assert found["kl_k1_se"] < 0.1 * found["kl_k1"]
+    assert found["kl_k1_se"] < 0.2 * found["kl_k1"]
 
 
 def trainer_on(trainer, prompts):

@@ -1,14 +1,13 @@
-"""Direct Preference Optimization (Rafailov et al. 2023, eq. 7), with conservative label smoothing (Mitchell 2023).
+"""Direct Preference Optimization (Rafailov et al. 2023, eq. 7), and other losses on the same margins.
 
 The implicit reward is r(y) = beta · (log pi(y|x) − log pi_ref(y|x)), the loss −log sigma(r(chosen) − r(rejected)).
 The loss is not bounded below: it falls as the gap grows, also when both likelihoods sink. ``chosen_logprob_change``
-shows which of the two happens. Left out: other losses on the same pairs (IPO, hinge …) are trainers of their own.
+shows which of the two happens. Left out: losses that need more than the four logprobs of a pair.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,15 +20,18 @@ from rlhf_core.contract.rows import Loss, PairRow, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, State, TrainContext
 from rlhf_core.math.averages import averages
 from rlhf_core.math.kl import sequence_estimates
-from rlhf_core.math.logprobs import sequence_logprobs
-from rlhf_core.math.losses import dpo_loss
+from rlhf_core.math.logprobs import mean_logprobs, sequence_logprobs
 
+from .objectives import OBJECTIVES
 from .options import DPOOptions
+
+START_WITHIN = 0.02
+"""Nats: margins of one model in two passes differ by no more."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReferencedPair(PairRow):
-    """``ref_logprobs``: float32 ``[2]``, sequence logprobs of (chosen, rejected) under the reference."""
+    """``ref_logprobs``: float32 ``[2]``, of (chosen, rejected) under the reference: per sequence, or per token."""
 
     ref_logprobs: Tensor
 
@@ -41,6 +43,8 @@ class DPO(BaseTrainer[ReferencedPair]):
 
     def __init__(self, options: DPOOptions) -> None:
         self.options = options
+        self.objective = OBJECTIVES[options.loss](options)
+        self.logprobs_of = mean_logprobs if options.length_normalised else sequence_logprobs
         # The reference never moves, so each pair's reference logprobs are worked out once per run: they are
         # kept with the checkpoint, because another batch would round them differently. By content, since records of
         # the training and of the validation file may share their ids.
@@ -69,10 +73,7 @@ class DPO(BaseTrainer[ReferencedPair]):
     def loss(self, rows: Sequence[ReferencedPair], totals: Totals) -> Loss:
         chosen, rejected = self._pair_logprobs(rows, "policy").unbind(1)
         ref_chosen, ref_rejected = torch.stack([row.ref_logprobs for row in rows]).to(chosen).unbind(1)
-        losses = dpo_loss(
-            chosen, rejected, ref_chosen, ref_rejected,
-            beta=self.options.beta, label_smoothing=self.options.label_smoothing,
-        )  # fmt: skip
+        losses = self.objective.loss(chosen, rejected, ref_chosen, ref_rejected)
         with torch.no_grad():
             chosen_reward = self.options.beta * (chosen - ref_chosen)
             rejected_reward = self.options.beta * (rejected - ref_rejected)
@@ -111,10 +112,10 @@ class DPO(BaseTrainer[ReferencedPair]):
         return [
             Check(
                 metric="loss",
-                expected=math.log(2),
-                tolerance=1e-3,
-                meaning="DPO starts at ln 2 because policy and reference are the same model; they are not here: the "
-                "reference is another model, or dropout is on",
+                expected=self.objective.start,
+                tolerance=START_WITHIN * self.objective.slope,
+                meaning=f"loss {self.options.loss} starts at {self.objective.start:.4g} because policy and reference "
+                "are the same model; they are not here: the reference is another model, or dropout is on",
             )
         ]
 
@@ -125,9 +126,9 @@ class DPO(BaseTrainer[ReferencedPair]):
         self.reference = dict(state["reference"])
 
     def _pair_logprobs(self, rows: Sequence[AnyRow], role: str) -> Tensor:
-        """``[pairs, 2]`` sequence logprobs of (chosen, rejected)."""
+        """``[pairs, 2]`` logprobs of (chosen, rejected): of whole sequences, or per token if length-normalised."""
         scored = self.policy.score(rows, role)
-        return sequence_logprobs(scored.logprobs, scored.mask).view(-1, 2)
+        return self.logprobs_of(scored.logprobs, scored.mask).view(-1, 2)
 
 
 def content_key(row: AnyRow) -> str:

@@ -27,3 +27,10 @@ def sequence_logprobs(
 ) -> Float[Tensor, " batch"]:
     """log p(completion | prompt): the sum over its real tokens, EOS included."""
     return zero_masked(logprobs, mask).sum(dim=1)
+
+
+def mean_logprobs(
+    logprobs: Float[Tensor, "batch completion"], mask: Bool[Tensor, "batch completion"]
+) -> Float[Tensor, " batch"]:
+    """log p(completion | prompt) over its number of real tokens, EOS included: nats per token."""
+    return sequence_logprobs(logprobs, mask) / mask.sum(dim=1)

@@ -25,8 +25,67 @@ def dpo_loss(
              label_smoothing: assumed probability, in [0, 0.5), that a label is flipped.
     Returns: one loss per pair; ln 2 where policy and reference agree.
     """
-    margin = beta * ((chosen - rejected) - (ref_chosen - ref_rejected))
+    margin = beta * log_ratio_margin(chosen, rejected, ref_chosen, ref_rejected)
     return -F.logsigmoid(margin) * (1.0 - label_smoothing) - F.logsigmoid(-margin) * label_smoothing
+
+
+def robust_dpo_loss(
+    chosen: Float[Tensor, " pairs"],
+    rejected: Float[Tensor, " pairs"],
+    ref_chosen: Float[Tensor, " pairs"],
+    ref_rejected: Float[Tensor, " pairs"],
+    *,
+    beta: float,
+    label_smoothing: float,
+) -> Float[Tensor, " pairs"]:
+    """Robust DPO (Chowdhury et al. 2024, rDPO): its mean over flipped labels is the DPO loss of the true ones.
+
+    Args:    as for :func:`dpo_loss`; label_smoothing: probability, in [0, 0.5), that a label is flipped.
+    Returns: one loss per pair; ln 2 where policy and reference agree; not bounded below.
+    """
+    margin = beta * log_ratio_margin(chosen, rejected, ref_chosen, ref_rejected)
+    losses = -F.logsigmoid(margin) * (1.0 - label_smoothing) + F.logsigmoid(-margin) * label_smoothing
+    return losses / (1.0 - 2.0 * label_smoothing)
+
+
+def ipo_loss(
+    chosen: Float[Tensor, " pairs"],
+    rejected: Float[Tensor, " pairs"],
+    ref_chosen: Float[Tensor, " pairs"],
+    ref_rejected: Float[Tensor, " pairs"],
+    *,
+    beta: float,
+) -> Float[Tensor, " pairs"]:
+    """Identity preference optimization (Azar et al. 2023, eq. 17): (margin − 1 / 2β)², which no pair can run away from.
+
+    Returns: one loss per pair, nats²; 1 / 4β² where policy and reference agree.
+    """
+    return (log_ratio_margin(chosen, rejected, ref_chosen, ref_rejected) - 1.0 / (2.0 * beta)).square()
+
+
+def hinge_dpo_loss(
+    chosen: Float[Tensor, " pairs"],
+    rejected: Float[Tensor, " pairs"],
+    ref_chosen: Float[Tensor, " pairs"],
+    ref_rejected: Float[Tensor, " pairs"],
+    *,
+    beta: float,
+) -> Float[Tensor, " pairs"]:
+    """max(0, 1 − β margin): SLiC's hinge on the margin over the reference (Zhao et al. 2023; Liu et al. 2024).
+
+    Returns: one loss per pair; 1 where policy and reference agree; no gradient past a margin of 1 / β.
+    """
+    return F.relu(1.0 - beta * log_ratio_margin(chosen, rejected, ref_chosen, ref_rejected))
+
+
+def log_ratio_margin(
+    chosen: Float[Tensor, " pairs"],
+    rejected: Float[Tensor, " pairs"],
+    ref_chosen: Float[Tensor, " pairs"],
+    ref_rejected: Float[Tensor, " pairs"],
+) -> Float[Tensor, " pairs"]:
+    """log(π/π_ref)(chosen) − log(π/π_ref)(rejected), nats: how far the policy prefers what the reference does not."""
+    return (chosen - rejected) - (ref_chosen - ref_rejected)
 
 
 def bradley_terry_loss(

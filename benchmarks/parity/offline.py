@@ -1,32 +1,14 @@
-"""The trainers beside TRL, an implementation by others: the same model, adapters, rows and AdamW, loss by loss.
-
-    python -m venv trl && trl/bin/pip install -e . trl==1.16.0
-    trl/bin/python benchmarks/trl_parity.py sft dpo reward
-    trl/bin/pip install --no-deps --target trl-1.12 trl==1.12.0      # the last release that has PPO
-    trl/bin/python benchmarks/trl_parity.py ppo --trl trl-1.12
-
-TRL's own trainers run, from text to optimizer step; beside them our trainer in a plain loop. Only numbers are compared.
-A row's tokens must be the same on both sides, or the script stops. What is not the same mathematics is said in
-docs/parity.md. CPU, float32, a minute in all.
-"""
+"""SFT, DPO and reward models beside TRL 1.16, step by step: TRL's trainers from text, ours in a plain loop."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import datasets
 import torch
-from peft import LoraConfig
-from torch import Tensor
-from torch.nn import Parameter
-from transformers import PrinterCallback, logging
-from trl_parity_parts import (
+from parts import (
     BATCH,
     CLIP_NORM,
     LEARNING_RATE,
@@ -35,12 +17,17 @@ from trl_parity_parts import (
     STEPS,
     Result,
     context_of,
+    flat,
     new_classifier,
     new_model,
     new_policy,
     new_tokenizer,
     random_texts,
 )  # fmt: skip
+from peft import LoraConfig
+from torch import Tensor
+from torch.nn import Parameter
+from transformers import PrinterCallback
 
 from rlhf_core.contract.options import NoOptions
 from rlhf_core.contract.records import Demonstration, Preference, Record
@@ -54,40 +41,16 @@ from rlhf_plugins.reward_model.options import RewardModelOptions
 from rlhf_plugins.reward_model.trainer import RewardModel
 from rlhf_plugins.sft.trainer import SFT
 
+Weights = Mapping[str, Tensor]
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("trainers", nargs="+", choices=COMPARISONS)
-    parser.add_argument("--trl", help="folder of another TRL (for ppo: 1.12)")
-    arguments = parser.parse_args()
-    if arguments.trl:
-        sys.path.insert(0, arguments.trl)
-    quieten()
-    import trl
-
-    torch.set_num_threads(1)
-    print(f"TRL {trl.__version__}, torch {torch.__version__}\n")
-    print("| compared | numbers | first | last | max. difference |\n|---|---|---|---|---|")
-    for name in arguments.trainers:
-        for result in COMPARISONS[name]():
-            print(result.line(), flush=True)
-
-
-def quieten() -> None:
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    warnings.filterwarnings("ignore")
-    logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-
-
-# --- TRL's side of offline trainers
+# --- TRL's side
 
 
 def run_trl(
     trainer_class: type, config_class: type, model: Any, table: Mapping[str, Sequence[Any]], rows: Sequence[Row],
-    begin: Callable[[Mapping[str, Tensor]], None], *, task: str, batch: int = BATCH, **options: Any,
-) -> list[float]:  # fmt: skip
-    """Losses of TRL's trainer over its steps. ``begin`` gets its trained weights before the first of them."""
+    begin: Callable[[Weights], None], *, task: str, batch: int = BATCH, **options: Any,
+) -> tuple[list[float], Weights]:  # fmt: skip
+    """Losses of TRL's trainer over its steps, and its trained weights after the last; ``begin`` gets the first ones."""
     with tempfile.TemporaryDirectory() as output:
         config = config_class(
             output_dir=output, per_device_train_batch_size=batch, gradient_accumulation_steps=BATCH // batch,
@@ -101,11 +64,12 @@ def run_trl(
         )  # fmt: skip
         trainer.remove_callback(PrinterCallback)
         trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(trainer.train_dataset)
-        begin({name: p.detach().clone() for name, p in trainer.model.named_parameters() if p.requires_grad})
+        trained = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
+        begin({name: p.detach().clone() for name, p in trained.items()})
         losses = record_losses(trainer, rows, batch)
         trainer.train()
     parts = BATCH // batch
-    return [sum(losses[i : i + parts]) / parts for i in range(0, len(losses), parts)]
+    return [sum(losses[i : i + parts]) / parts for i in range(0, len(losses), parts)], trained
 
 
 def record_losses(trainer: Any, rows: Sequence[Row], batch: int) -> list[float]:
@@ -139,18 +103,30 @@ def encode(policy: TrunkPolicy, records: Sequence[Record]) -> list[Row]:
     return [policy.codec.encode(record) for record in records]
 
 
-def take_weights(policy: TrunkPolicy, role: str, head: Tensor | None = None) -> Callable[[Mapping[str, Tensor]], None]:
-    """Puts TRL's initial adapters, and its linear layer into ``head``, in place of ours."""
+class Ours:
+    """What of ours is trained, by TRL's names: its adapters are those of ``role``, its linear layer is ``head``."""
+
+    def __init__(self, policy: TrunkPolicy, role: str, head: Tensor | None = None) -> None:
+        self.policy, self.role, self.head = policy, role, head
+
+    def of(self, name: str) -> Tensor:
+        if ".score." in name:
+            assert self.head is not None
+            return self.head
+        return self.policy.trained()[name.replace(".default.", f".{self.role}.")]
 
     @torch.no_grad()
-    def take(theirs: Mapping[str, Tensor]) -> None:
-        ours = policy.trained()
+    def begin(self, theirs: Weights) -> None:
+        """Take TRL's initial weights."""
         for name, value in theirs.items():
-            mine = head if ".score." in name else ours[name.replace(".default.", f".{role}.")]
-            assert mine is not None
-            mine.copy_(value)
+            self.of(name).copy_(value)
 
-    return take
+    def results(self, what: str, theirs: tuple[list[float], Weights], losses: list[float]) -> list[Result]:
+        their_losses, weights = theirs
+        return [
+            Result(f"{what}: loss of each step", their_losses, losses),
+            Result(f"{what}: weights after the last", flat(weights.values()), flat(map(self.of, weights))),
+        ]
 
 
 def run_ours(trainer: Trainer[Any], parameters: Sequence[Parameter], rows: Sequence[Row]) -> list[float]:
@@ -180,8 +156,9 @@ def compare_sft() -> list[Result]:
     texts = enumerate(zip(prompts, completions, strict=True))
     rows = encode(policy, [Demonstration(id=str(i), prompt=p, completion=c) for i, (p, c) in texts])
     table = {"prompt": prompts, "completion": [f" {text}" for text in completions]}
-    theirs = run_trl(SFTTrainer, SFTConfig, new_model(), table, rows, take_weights(policy, "policy"), task="CAUSAL_LM")
-    return [Result("SFT, loss of each step", theirs, run_ours(trainer, groups["policy"], rows))]
+    ours = Ours(policy, "policy")
+    theirs = run_trl(SFTTrainer, SFTConfig, new_model(), table, rows, ours.begin, task="CAUSAL_LM")
+    return ours.results("SFT", theirs, run_ours(trainer, groups["policy"], rows))
 
 
 def preferences() -> tuple[list[Preference], dict[str, list[Any]]]:
@@ -198,37 +175,43 @@ def preferences() -> tuple[list[Preference], dict[str, list[Any]]]:
 
 
 def compare_dpo() -> list[Result]:
+    smoothed = DPOOptions(beta=0.5, label_smoothing=0.2)
     return [
-        dpo("DPO, loss of each step", beta=0.5),
+        *dpo("DPO", DPOOptions(beta=0.5), loss_type="sigmoid"),
         # TRL's `sigmoid` loss knows no smoothing. Its `aot` does; sorted within a batch of one pair, it is cDPO.
-        dpo("DPO with label smoothing 0.2 (cDPO)", beta=0.5, label_smoothing=0.2, loss_type="aot", batch=1),
+        *dpo("DPO, label smoothing 0.2 (cDPO)", smoothed, loss_type="aot", batch=1),
+        *dpo("DPO, length-normalised", DPOOptions(beta=5, length_normalised=True), loss_type="sigmoid_norm"),
+        *dpo("robust DPO, 0.2", DPOOptions(beta=0.5, loss="robust", label_smoothing=0.2), loss_type="robust"),
+        *dpo("hinge", DPOOptions(beta=0.5, loss="hinge"), loss_type="hinge"),
+        *dpo("IPO, length-normalised", DPOOptions(beta=0.5, loss="ipo", length_normalised=True), loss_type="ipo"),
     ]
 
 
-def dpo(what: str, *, beta: float, label_smoothing: float = 0.0, **theirs_only: Any) -> Result:
+def dpo(what: str, options: DPOOptions, **theirs_only: Any) -> list[Result]:
     from trl import DPOConfig, DPOTrainer
 
     records, table = preferences()
     del table["margin"]
     policy = new_policy(new_model())
-    trainer = DPO(DPOOptions(beta=beta, label_smoothing=label_smoothing))
+    trainer = DPO(options)
     groups = trainer.prepare(context_of(policy))
     rows = encode(policy, records)
+    ours = Ours(policy, "policy")
     theirs = run_trl(
-        DPOTrainer, DPOConfig, new_model(), table, rows, take_weights(policy, "policy"), task="CAUSAL_LM",
-        beta=beta, label_smoothing=label_smoothing, **theirs_only,
+        DPOTrainer, DPOConfig, new_model(), table, rows, ours.begin, task="CAUSAL_LM",
+        beta=options.beta, label_smoothing=options.label_smoothing, **theirs_only,
     )  # fmt: skip
-    return Result(what, theirs, run_ours(trainer, groups["policy"], rows))
+    return ours.results(what, theirs, run_ours(trainer, groups["policy"], rows))
 
 
 def compare_reward() -> list[Result]:
     return [
-        reward("reward model, loss of each step", centering=0.0, margin=False),
-        reward("reward model with margins and centring 0.05", centering=0.05, margin=True),
+        *reward("reward model", centering=0.0, margin=False),
+        *reward("reward model, margins and centring 0.05", centering=0.05, margin=True),
     ]
 
 
-def reward(what: str, *, centering: float, margin: bool) -> Result:
+def reward(what: str, *, centering: float, margin: bool) -> list[Result]:
     from trl import RewardConfig, RewardTrainer
 
     records, table = preferences()
@@ -240,25 +223,9 @@ def reward(what: str, *, centering: float, margin: bool) -> Result:
     groups = trainer.prepare(context_of(policy))
     weight, _ = groups["head"]  # TRL's head has no bias; ours stays at 0
     rows = encode(policy, records)
+    ours = Ours(policy, "reward", weight)
     theirs = run_trl(
-        RewardTrainer, RewardConfig, new_classifier(body), table, rows, take_weights(policy, "reward", weight),
+        RewardTrainer, RewardConfig, new_classifier(body), table, rows, ours.begin,
         task="SEQ_CLS", center_rewards_coefficient=centering,
     )  # fmt: skip
-    return Result(what, theirs, run_ours(trainer, [*groups["reward"], weight], rows))
-
-
-def compare_ppo() -> list[Result]:
-    from trl_parity_ppo import compare
-
-    return compare()
-
-
-COMPARISONS: Mapping[str, Callable[[], list[Result]]] = {
-    "sft": compare_sft,
-    "dpo": compare_dpo,
-    "reward": compare_reward,
-    "ppo": compare_ppo,
-}
-
-if __name__ == "__main__":
-    main()
+    return ours.results(what, theirs, run_ours(trainer, [*groups["reward"], weight], rows))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
+from torch import Tensor
 from transformers import (
     GPT2Config,
     GPT2ForSequenceClassification,
@@ -43,9 +44,17 @@ class Result:
     theirs: Sequence[float]
     ours: Sequence[float]
 
+    @property
+    def difference(self) -> float:
+        return max(abs(a - b) for a, b in zip(self.theirs, self.ours, strict=True))
+
     def line(self) -> str:
-        difference = max(abs(a - b) for a, b in zip(self.theirs, self.ours, strict=True))
-        return f"| {self.what} | {len(self.ours)} | {self.ours[0]:.4f} | {self.ours[-1]:.4f} | {difference:.1e} |"
+        return f"| {self.what} | {len(self.ours)} | {self.ours[0]:.4f} | {self.ours[-1]:.4f} | {self.difference:.1e} |"
+
+
+def flat(tensors: Iterable[Tensor]) -> list[float]:
+    """All numbers, in order."""
+    return [number for tensor in tensors for number in tensor.detach().flatten().tolist()]
 
 
 def model_config(vocabulary: int = PAD + 1) -> GPT2Config:
