@@ -90,6 +90,7 @@ VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
     "reward:judge": lambda _: [({"judge": "length"}, {})],
     "reward:weighted-sum": lambda _: [({"parts": [{"reward": "length", "weight": 0.5}]}, {})],
     "reward:reward-model": lambda _: [({"run": "runs/reward", "output": form}, {}) for form in ("logit", "logprob")],
+    "evaluator:bleu": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "tokenize": "char"}, {})],
     "evaluator:reward-model": lambda _: [({"run": "runs/reward"}, {})],
     "evaluator:perplexity": lambda _: [({"model": "runs/other"}, {})],
     "evaluator:text": lambda _: [({"vocabulary": False}, {})],
@@ -103,6 +104,10 @@ VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
     ],
     "dataset:shakespeare-sentiment": lambda folder: [
         ({"file": write_labels(folder)}, {"splits": ("reward", "judge", "validation")})
+    ],
+    "dataset:ranked-stories": lambda _: [
+        ({"file": str(ROOT / "res/writing_prompts/stories.jsonl"), "view": view}, {"splits": ALL_SPLITS})
+        for view in ("pairs", "demonstrations", "prompts")
     ],
     "backbone:lora-gpt2": lambda _: [({"lora": None}, {})],
     "backbone:hf": lambda _: [({"lora": {"r": 2, "targets": ["c_attn"]}}, {})],

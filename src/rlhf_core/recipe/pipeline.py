@@ -18,7 +18,7 @@ from .evaluating import Measurement, check_prompts
 from .reporting import write_page, write_run_page
 from .resolved import Recipe, Stage
 from .schema import EvaluateOptions
-from .sections import STAGE_PREFIX
+from .sections import STAGE_PREFIX, require_installed
 from .stages import Prepared, StageData, notes, prepare, read_data, run_stage
 
 Tell = Callable[[str], None]
@@ -70,8 +70,8 @@ def run_recipe(recipe: Recipe, session: Session) -> PipelineResult:
 
 
 def read_ahead(recipe: Recipe, session: Session) -> dict[str, StageData]:
-    """The data of every stage, by its name, and of the evaluation: what is wrong with any of it shows before the
-    first stage trains.
+    """The data of every stage, by its name, and of the evaluation: what is wrong with any of it, or not installed,
+    shows before the first stage trains.
 
     Raises: Problems with the mistakes of all, each once; what a single one has, as it is.
     """
@@ -79,11 +79,14 @@ def read_ahead(recipe: Recipe, session: Session) -> dict[str, StageData]:
     data, errors = dict[str, StageData](), dict[str, RLHFError]()
     for stage in recipe.stages:
         try:
+            require_installed(*stage.track, *([stage.reward] if stage.reward else []))
             data[stage.name] = read_data(stage, session.catalog, ahead)
         except RLHFError as error:
             errors.setdefault(str(error), error)
     try:
         if recipe.evaluate is not None:
+            judge = [recipe.evaluate.judge] if recipe.evaluate.judge else []
+            require_installed(*recipe.evaluate.evaluators.values(), *judge)
             check_prompts(recipe.evaluate, session.catalog)
     except RLHFError as error:
         errors.setdefault(str(error), error)

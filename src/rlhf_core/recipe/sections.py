@@ -100,6 +100,12 @@ class SectionReader:
         return names[0] if names else "NAME"
 
 
+def require_installed(*sections: Section) -> None:
+    """Raises: MissingComponent for a section whose component needs a package that is not there."""
+    for section in sections:
+        section.found.target()
+
+
 def nested(options: BaseModel) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
     """Sections of further components inside options, with their keys.
 

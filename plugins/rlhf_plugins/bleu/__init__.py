@@ -1,0 +1,19 @@
+"""Completions against reference answers, n-gram by n-gram."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rlhf_core.contract.components import Component, hookimpl
+
+
+@hookimpl
+def rlhf_components() -> Iterable[Component]:
+    yield Component(
+        kind="evaluator",
+        name="bleu",
+        summary="BLEU (Papineni et al. 2002) against a column of reference answers (pip install rlhf_core[bleu])",
+        target="rlhf_plugins.bleu.evaluator:Bleu",
+        options="rlhf_plugins.bleu.options:BleuOptions",
+        extras=("sacrebleu",),
+    )
