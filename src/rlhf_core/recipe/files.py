@@ -80,12 +80,13 @@ def with_given(recipe: Node, given: Mapping[str, str], bare: Sequence[str] = ())
         problems.append(f"--data {' --data '.join(bare)}: the recipe reads one file, {names[0]}; name one")
     if problems:
         raise Problems(problems)
-    for name, path in {**given, **dict.fromkeys(names[: len(bare)], "".join(bare))}.items():
+    given = {**given, names[0]: bare[0]} if bare else given
+    for name, path in given.items():
         place = f"--data {name}"
         source = files.get(name, "source")
         entry = {"path": Node(path, place)} | ({"source": source} if source else {})
         files = files.with_value(name, Node(entry, place))
-    return recipe.with_value("files", files) if given or bare else recipe
+    return recipe.with_value("files", files) if given else recipe
 
 
 def _no_such_name(name: str, path: str, names: Sequence[str]) -> str:
