@@ -1,0 +1,182 @@
+"""The made data of the benchmark: two little grammars and the embedded puns, as files beside a copy of the recipe.
+
+A world is a folder: ``texts``, ``demonstrations``, ``pairs``, ``labelled`` and ``prompts`` (``.jsonl``, each with a
+``-held`` twin), spoilt copies of some of them, ``recipe.yaml``, ``rewards.py`` and ``base``, the model that its cases
+start from. Everything follows from the seeds written here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rewards import HARSH, PLEASANT
+
+import rlhf_core
+from rlhf_plugins.puns.dataset import PunData
+from rlhf_plugins.puns.options import PunDataOptions
+
+Row = Mapping[str, Any]
+HERE = Path(__file__).parent
+WORLDS = ("errands", "letters", "puns")
+RATES = {
+    "little": {"sft": 5e-4, "reward": 1e-3, "classes": 1e-3, "dpo": 2e-4, "ppo": 5e-4},
+    "puns": {"sft": 1e-3, "reward": 2e-3, "classes": 2e-3, "dpo": 2e-4, "ppo": 4e-4},
+}
+"""A sensible peak learning rate of each stage: a little model trained whole, the embedded one by its adapters."""
+SIZES = {"texts": 1500, "demonstrations": 160, "pairs": 240, "labelled": 240, "prompts": 96}
+HELD = 48
+SLOPPY = 0.25
+"""Share of the base's texts that are badly written: what a policy can find when a reward pays for it."""
+
+ANIMALS = ("fox", "goose", "mole", "hare", "crow", "toad", "badger", "heron", "otter", "wren")
+VERBS = ("carries", "hides", "mends", "paints", "sells", "brings", "finds", "keeps")
+THINGS = ("a lamp", "a rope", "a coat", "a drum", "a kettle", "a basket", "a map", "a wheel")
+PLACES = ("to the mill", "in the barn", "by the river", "near the tower", "on the hill", "under the bridge")
+WEATHER = ("the rain has stopped", "the wind is up", "the snow lies deep", "the sun is out")
+ENDINGS = ("write soon", "come before winter", "give my love to all", "do not wait for me")
+
+
+VALUE_RATES = {"errands": 2e-3, "letters": 2e-3, "puns": 1e-3}
+
+
+def make(name: str, folder: Path) -> Path:
+    """Write a world and train its base. Returns: its folder; what is there already is kept."""
+    if (folder / "base" / "model").is_dir():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rng = random.Random(f"world {name}")
+    for kind, count in SIZES.items():
+        for suffix, size in (("", count), ("-held", HELD)):
+            rows = list(_rows(name, kind, size, suffix, rng))
+            _write(folder / f"{kind}{suffix}.jsonl", rows)
+            for fault, spoil in SPOILT.get(kind, {}).items():
+                _write(folder / f"{kind}-{fault}{suffix}.jsonl", [spoil(row, rng) for row in rows])
+    for file in ("recipe.yaml", "rewards.py"):
+        shutil.copy(HERE / file, folder)
+    if name == "puns":
+        (folder / "base" / "model").mkdir(parents=True)
+    else:
+        rlhf_core.train(
+            algo="pretrain", config=str(folder / "recipe.yaml"), output=folder / "base", tell=lambda _line: None
+        )
+    return folder
+
+
+def settings(name: str, folder: Path, stage: str) -> dict[str, Any]:
+    """What a world sets over the recipe for one of its stages."""
+    embedded = name == "puns"
+    if stage == "base":
+        return {"training.learning_rate": 5e-3}
+    smaller = {"training.batch_size": 16, "training.steps": 12, "data.validation.limit": 24}
+    return {
+        **(smaller if embedded and stage == "ppo" else {}),
+        "model.path": "res:tiny-gpt2" if embedded else str((folder / "base").resolve()),
+        "model.lora": {"r": 16, "alpha": 32} if embedded else None,
+        "sampling.temperature": 0.7 if embedded else 1.0,
+        "training.learning_rate": RATES["puns" if embedded else "little"][stage],
+    }
+
+
+def _swapped(row: Row, rng: random.Random) -> Row:
+    """Half of the pairs the wrong way round, as after a join on the wrong column."""
+    return row if rng.random() < 0.5 else {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
+
+
+def _relabelled(row: Row, rng: random.Random) -> Row:
+    return {**row, "label": rng.choice(("glad", "sad"))}
+
+
+def _alike(row: Row, rng: random.Random) -> Row:
+    """The rejected side is the chosen one but for a word: what sinks both likelihoods (Pal et al. 2024)."""
+    words = row["chosen"].split()
+    at = rng.randrange(1, len(words))
+    return {**row, "rejected": " ".join([*words[:at], words[at - 1], *words[at + 1 :]])}
+
+
+def _run_on(row: Row, _rng: random.Random) -> Row:
+    """Completions that go on beyond any limit, so that none of them shows how an answer ends."""
+    return {**row, "completion": " and ".join([row["completion"].rstrip(".")] * 8)}
+
+
+SPOILT: Mapping[str, Mapping[str, Callable[[Row, random.Random], Row]]] = {
+    "pairs": {"swapped": _swapped, "alike": _alike},
+    "labelled": {"relabelled": _relabelled},
+    "demonstrations": {"run-on": _run_on},
+}
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def _rows(name: str, kind: str, count: int, suffix: str, rng: random.Random) -> Iterator[Row]:
+    if name == "puns":
+        yield from _puns(kind, count, "validation" if suffix else "train", rng)
+        return
+    line = _errand if name == "errands" else _letter
+    for number in range(count):
+        yield {"id": f"{kind}{suffix}-{number}", **_made(kind, line, rng)}
+
+
+def _made(kind: str, line: Callable[..., str], rng: random.Random) -> Row:
+    animal, tone = rng.choice(ANIMALS), rng.choice((PLEASANT, HARSH))
+    prompt = f"about the {animal}"
+    if kind == "texts":
+        text = line(animal, tone, rng)
+        return {"text": f"{prompt}\n{_sloppy(text, rng) if rng.random() < SLOPPY else text}"}
+    if kind == "demonstrations":
+        return {"prompt": prompt, "completion": line(animal, PLEASANT, rng)}
+    if kind == "pairs":
+        return {"prompt": prompt, "chosen": line(animal, PLEASANT, rng), "rejected": line(animal, HARSH, rng)}
+    if kind == "labelled":
+        return {"text": line(animal, tone, rng), "label": "glad" if tone is PLEASANT else "sad"}
+    return {"prompt": prompt}
+
+
+def _sloppy(text: str, rng: random.Random) -> str:
+    words = text.split()
+    at = rng.randrange(1, len(words))
+    match rng.randrange(5):
+        case 0:
+            return " ".join([*words[:at], *[words[at]] * rng.randint(2, 5), *words[at + 1 :]])
+        case 1:
+            return ", ".join(words)
+        case 2:
+            return " ".join(words[:at]) + rng.choice((" -- ", "!!! ", "... ")) + " ".join(words[at:])
+        case 3:
+            return " ".join(words[:at])
+    return f"{text} {text}"
+
+
+def _errand(animal: str, tone: tuple[str, ...], rng: random.Random) -> str:
+    return f"the {rng.choice(tone)} {animal} {rng.choice(VERBS)} {rng.choice(THINGS)} {rng.choice(PLACES)}."
+
+
+def _letter(animal: str, tone: tuple[str, ...], rng: random.Random) -> str:
+    opening = f"my {rng.choice(tone)} {animal}, {rng.choice(WEATHER)}."
+    middle = f"a {rng.choice(tone)} friend {rng.choice(VERBS)} {rng.choice(THINGS)} {rng.choice(PLACES)}"
+    return f"{opening} {middle}, {rng.choice(ENDINGS)}."
+
+
+def _puns(kind: str, count: int, split: str, rng: random.Random) -> Iterator[Row]:
+    if kind == "texts":
+        return
+    view = {"demonstrations": "demonstrations", "prompts": "prompts"}.get(kind, "pairs")
+    rows = list(PunData(PunDataOptions(view=view, generated=2)).rows(split))
+    for number, row in enumerate(rng.sample(rows, min(count, len(rows)))):
+        base = {"id": f"{kind}-{split}-{number}", "prompt": row["prompt"]}
+        if kind == "labelled":
+            side = number % 2
+            yield {
+                "id": base["id"],
+                "text": row["rejected" if side else "chosen"],
+                "label": "plain" if side else "pun",
+            }
+        else:
+            yield base | {key: row[key] for key in ("completion", "chosen", "rejected") if key in row}
