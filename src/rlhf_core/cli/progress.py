@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rlhf_core.contract.health import Alarm
 from rlhf_core.recipe.amounts import clock
 from rlhf_core.recipe.observing import Listener
 from rlhf_core.recipe.resolved import Stage
@@ -53,6 +54,9 @@ class Lines(Listener):
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         click.echo(f"{self.name}: step {step}/{self.steps}  held out: {numbers(metrics)}")
 
+    def alarmed(self, alarm: Alarm) -> None:
+        click.echo(f"{self.name}: {alarm_text(alarm)}")
+
     def _pace(self, step: int, metrics: Mapping[str, float]) -> str:
         left = (time.monotonic() - self.began) / max(1, step - self.first) * (self.steps - step)
         return f"{metrics.get('tokens_per_second', 0.0):.0f} tokens/s, {clock(left)} left"
@@ -89,6 +93,10 @@ class Board(Listener):
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         self.rows["held out" if "held out at first" in self.rows else "held out at first"] = metrics
 
+    def alarmed(self, alarm: Alarm) -> None:
+        if self.progress is not None:
+            self.progress.console.print(f"{self.name}: {alarm_text(alarm)}", style="yellow", markup=False)
+
     def finished(self, outcome: Outcome) -> None:
         self.failed()
 
@@ -112,6 +120,11 @@ class Board(Listener):
         for label, row in self.rows.items():
             table.add_row(label, *(with_error(row, key) if key in row else "" for key in columns))
         return Group(self.progress, table)
+
+
+def alarm_text(alarm: Alarm) -> str:
+    """What is wrong on one line, its evidence and what to do about it on the next."""
+    return f"step {alarm.step}  ALARM {alarm.name}: {alarm.says}\n    {alarm.evidence}; {alarm.mend}"
 
 
 def numbers(metrics: Mapping[str, float]) -> str:

@@ -1,1 +1,1 @@
-"""Pure functions on tensors: no I/O, no randomness, no devices, no configuration. Each names its source."""
+"""Pure functions on tensors and texts: no I/O, no randomness, no devices, no configuration. Each names its source."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pluggy
 
+from rlhf_core.contract.health import Alarm
 from rlhf_core.contract.tracker import Tracker
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.outcome import Outcome
@@ -22,6 +23,9 @@ class Listener(Observer):
         return
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
+        return
+
+    def alarmed(self, alarm: Alarm) -> None:
         return
 
     def saved(self, step: int, folder: Path) -> None:

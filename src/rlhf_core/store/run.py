@@ -157,11 +157,26 @@ class RunFolder:
         """Rows hold ``step``, ``record_id``, ``prompt``, ``completion``, ``finished`` and maybe ``score``."""
         lines.append(self._samples, rows)
 
+    def append_alarms(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows hold ``name``, ``step``, ``says``, ``evidence``, ``cause`` and ``mend``."""
+        lines.append(self._alarms, rows)
+
+    def replace_alarms(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """What the rows say is what the file holds; no file where there are none."""
+        self._alarms.unlink(missing_ok=True)
+        kept = list(rows)
+        if kept:
+            lines.append(self._alarms, kept)
+
     def metrics(self) -> Rows:
         return lines.read(self._metrics)
 
     def samples(self) -> Rows:
         return lines.read(self._samples)
+
+    def alarms(self) -> Rows:
+        """What was alarming, in the order it was seen."""
+        return lines.read(self._alarms)
 
     def evaluation_names(self) -> tuple[str, ...]:
         return tuple(sorted(path.stem for path in self.evaluations.glob("*.json")))

@@ -29,6 +29,9 @@ from . import randomness
 from .batching import count_over_ranks
 from .collected import Collected
 from .context import TrainablePolicy, build_context
+from .health.history import Facts
+from .health.text import words_taught
+from .health.watch import Watch
 from .identity import fingerprint, require_same
 from .interrupts import Interrupted, Interrupts
 from .invariants.suite import Invariants
@@ -86,7 +89,10 @@ class Engine:
         self.save_every = options.save_every or math.ceil(self.steps / EVALUATIONS)
         self.dtype = choose_precision(options.precision, policy.device)
         self.interrupts = Interrupts(self.world)
-        self.journal = Journal(run, observers, batch_size=options.batch_size, world=self.world)
+        self.journal = Journal(
+            run, observers, batch_size=options.batch_size, world=self.world,
+            watch=Watch(self._facts(sampling), off=options.alarms.off),
+        )  # fmt: skip
         self.progress = Progress()
         self.batch: Collected | None = None
         self._saved: tuple[int, int, int] | None = None
@@ -105,8 +111,9 @@ class Engine:
             trainer, policy, groups, options, dtype=self.dtype, world=self.world, movement=self.invariants.movement
         )
         self.validation = Validation(
-            trainer, context, validation_rows, options, seed=seed, dtype=self.dtype, world=self.world
-        )
+            trainer, context, validation_rows, options, seed=seed, dtype=self.dtype, world=self.world,
+            known=words_taught(records[row.record_id] for row in train_rows) if trainer.generates else frozenset(),
+        )  # fmt: skip
         self.identity = {
             "training": options.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY)),
             "arithmetic": f"{str(self.dtype).removeprefix('torch.')} on {policy.device.type}",
@@ -137,6 +144,16 @@ class Engine:
                 raise
         self.journal.finished(outcome)
         return outcome
+
+    def _facts(self, sampling: SamplingSpec) -> Facts:
+        return Facts(
+            rows=len(self.train_rows),
+            epochs=self.steps * self.options.batch_size / len(self.train_rows),
+            steps=self.steps,
+            max_grad_norm=self.options.max_grad_norm,
+            adam_epsilon=self.options.adam_epsilon,
+            max_new_tokens=sampling.max_new_tokens,
+        )
 
     def _loop(self) -> bool:
         """True when it was interrupted."""
@@ -229,14 +246,15 @@ class Engine:
         """Measure, keep the best, tell. Interrupted while measuring, it is done anew when the run goes on."""
         with randomness.left_alone(), self.interrupts.abandonable():
             metrics = self.validation.metrics()
-            samples = self.validation.samples()
+            answers = self.validation.answers()
+        metrics = {**metrics, **answers.health}
         self.progress.evaluated, self.progress.validation = self.progress.step, metrics
         if self.trainer.best is not None:
             name, direction = self.trainer.best
             if self.progress.rate(require_best(metrics, name), direction) and self.world.first:
                 self.run.save_best(self.policy.save)
         self.invariants.evaluated()
-        self.journal.evaluated(self.progress, samples)
+        self.journal.evaluated(self.progress, answers.samples)
 
     def _is_over(self) -> bool:
         return self.batch is None and (self.progress.step >= self.steps or self._stops_early())
@@ -259,6 +277,7 @@ class Engine:
         if self.world.first:
             self.run.rewind(self.progress.step if checkpoint else -1, evaluated=self.progress.evaluated)
             self.run.update(status="running", error=None, steps=self.steps)
+        self.journal.rewound()
         self.journal.started(self.progress, self.steps)
 
     def _restore(self, checkpoint: Checkpoint) -> None:

@@ -1,4 +1,4 @@
-"""What is told of a training: lines of metrics and samples in the run's folder, and the observers. First rank only."""
+"""What is told of a training: metrics, samples and alarms in the run's folder, and the observers. First rank only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..contract.health import Alarm
 from ..store.run import RunFolder
+from .health.watch import Watch
 from .observers import Observer
 from .outcome import Outcome
 from .progress import Progress
@@ -20,13 +22,17 @@ class Journal:
 
     Args:
         batch_size: rows per step, from which the records consumed follow.
+        watch: looks at every line of metrics.
     """
 
-    def __init__(self, run: RunFolder, observers: Sequence[Observer], *, batch_size: int, world: World) -> None:
+    def __init__(
+        self, run: RunFolder, observers: Sequence[Observer], *, batch_size: int, world: World, watch: Watch
+    ) -> None:
         self._run = run
         self._observers = observers if world.first else ()
         self._writes = world.first
         self._batch_size = batch_size
+        self._watch = watch
         self._since = time.monotonic()
 
     def started(self, progress: Progress, steps: int) -> None:
@@ -57,17 +63,25 @@ class Journal:
         speed = progress.tokens / max(progress.seconds - progress.timed, 1e-9)
         progress.metrics = {**progress.since_log.take(), **learning_rates, "tokens_per_second": speed}
         progress.tokens, progress.timed = 0.0, progress.seconds
-        self._write(progress, "train", progress.metrics)
+        alarms = self._write(progress, "train", progress.metrics)
         for observer in self._observers:
             observer.step(progress.step, progress.metrics)
+        self._alarm(alarms)
 
     def evaluated(self, progress: Progress, samples: Sequence[Mapping[str, Any]]) -> None:
         self.tick(progress)
-        self._write(progress, "validation", progress.validation)
+        alarms = self._write(progress, "validation", progress.validation)
         if samples and self._writes:
             self._run.append_samples([{"step": progress.step, **sample} for sample in samples])
         for observer in self._observers:
             observer.evaluated(progress.step, progress.validation)
+        self._alarm(alarms)
+
+    def rewound(self) -> None:
+        """What is left of the metrics of an interrupted run is looked at again: it says which alarms are left."""
+        if self._writes:
+            alarms = self._watch.look_at_all(self._run.metrics())
+            self._run.replace_alarms(alarm.to_json() for alarm in alarms)
 
     def saved(self, progress: Progress, folder: Path) -> None:
         for observer in self._observers:
@@ -77,12 +91,24 @@ class Journal:
         for observer in self._observers:
             observer.finished(outcome)
 
-    def _write(self, progress: Progress, split: str, metrics: Mapping[str, float]) -> None:
-        if self._writes:
-            head = {
-                "step": progress.step,
-                "records": progress.step * self._batch_size,
-                "seconds": round(progress.seconds, 3),
-                "split": split,
-            }
-            self._run.append_metrics({**head, **metrics})
+    def _alarm(self, alarms: Sequence[Alarm]) -> None:
+        if not alarms:
+            return
+        self._run.append_alarms([alarm.to_json() for alarm in alarms])
+        for observer in self._observers:
+            for alarm in alarms:
+                observer.alarmed(alarm)
+
+    def _write(self, progress: Progress, split: str, metrics: Mapping[str, float]) -> list[Alarm]:
+        """Returns: what the line makes alarming."""
+        if not self._writes:
+            return []
+        head = {
+            "step": progress.step,
+            "records": progress.step * self._batch_size,
+            "seconds": round(progress.seconds, 3),
+            "split": split,
+        }
+        row = {**head, **metrics}
+        self._run.append_metrics(row)
+        return self._watch.look(row)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..contract.health import Alarm
+
 if TYPE_CHECKING:
     from .outcome import Outcome
 
@@ -21,6 +23,9 @@ class Observer(Protocol):
 
     def evaluated(self, step: int, metrics: Mapping[str, float]) -> None:
         """Held-out metrics were measured."""
+
+    def alarmed(self, alarm: Alarm) -> None:
+        """A sign of trouble was seen in the line that was written just now; the training goes on."""
 
     def saved(self, step: int, folder: Path) -> None:
         """A checkpoint was written."""

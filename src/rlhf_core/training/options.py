@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..contract.options import Options
+from .health.detectors import DETECTORS
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -15,6 +17,23 @@ Device = Literal["auto", "cpu", "cuda"]
 
 EVALUATIONS = 10
 """Evaluations, and saves, over a whole training unless the recipe says otherwise."""
+
+
+class AlarmOptions(Options):
+    """Which signs of trouble are told. No alarm stops a run."""
+
+    off: tuple[str, ...] = ()
+    """Alarms that are not raised, such as [length-drift] where answers are meant to become shorter."""
+
+    @field_validator("off")
+    @classmethod
+    def _known(cls, off: tuple[str, ...]) -> tuple[str, ...]:
+        for name in off:
+            if name not in DETECTORS:
+                near = difflib.get_close_matches(name, DETECTORS, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(DETECTORS)}"
+                raise ValueError(f"no alarm is called '{name}'; {hint}")
+        return off
 
 
 class TrainingOptions(Options):
@@ -66,6 +85,8 @@ class TrainingOptions(Options):
     """Steps per line of metrics; the line holds their means."""
     paranoid: bool = False
     """Check every invariant at every batch and evaluation, not the cheap ones at the start and the end alone."""
+    alarms: AlarmOptions = AlarmOptions()
+    """Signs of trouble (docs/alarms.md) that are looked for in every line of metrics."""
     dropout: bool | None = None
     """Whether dropout acts; null leaves it to the trainer (those that compare logprobs of two times refuse it)."""
 
@@ -88,6 +109,6 @@ class TrainingOptions(Options):
 
 
 NOT_IN_IDENTITY = frozenset(
-    {"keep_checkpoints", "save_every", "sample_prompts", "log_every", "paranoid", "device", "precision"}
+    {"keep_checkpoints", "save_every", "sample_prompts", "log_every", "paranoid", "alarms", "device", "precision"}
 )
 """May change when a run goes on: no weight depends on them; what device and precision come to is compared apart."""

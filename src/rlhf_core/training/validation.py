@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..contract.rows import Row
 from ..contract.trainer import TrainContext, Trainer
 from ..math.averages import reported
 from .batching import count, micro_batches
+from .health.text import text_health
 from .options import TrainingOptions
 from .precision import autocast
 from .randomness import derive
@@ -23,11 +25,20 @@ from .updates import add_up, to_floats
 from .world import World
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Lines of ``samples.jsonl``, on the first rank; and how they read (``text/NAME``), on every rank."""
+
+    samples: list[dict[str, Any]]
+    health: dict[str, float]
+
+
 class Validation:
     """Evaluates a trainer on the same held-out rows and prompts every time, with the same seed.
 
     Args:
         rows: all held-out rows; at most ``options.eval_rows`` of them are taken, chosen by ``seed``.
+        known: words of the training texts.
     """
 
     def __init__(
@@ -40,7 +51,9 @@ class Validation:
         seed: int,
         dtype: torch.dtype,
         world: World,
+        known: Set[str] = frozenset(),
     ) -> None:
+        self._known = known
         self._trainer = trainer
         self._context = context
         self._seed = derive(seed, "validation")
@@ -71,9 +84,14 @@ class Validation:
         return metrics
 
     @torch.no_grad()
-    def samples(self) -> list[dict[str, Any]]:
-        """The policy's answers to the held-out prompts, scored where the stage has a reward. First rank only."""
-        if not self.prompts or not self._world.first:
+    def answers(self) -> Answers:
+        """The policy's answers to the held-out prompts, scored where the stage has a reward."""
+        samples = self._samples() if self._world.first else []
+        texts = [(str(sample["completion"]), bool(sample["finished"])) for sample in samples]
+        return Answers(samples, self._world.gather(text_health(texts, self._known))[0])
+
+    def _samples(self) -> list[dict[str, Any]]:
+        if not self.prompts:
             return []
         once: SamplingSpec = dataclasses.replace(self._context.sampling, n=1)
         with autocast(self._dtype, self._context.policy.device):

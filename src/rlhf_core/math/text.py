@@ -1,0 +1,50 @@
+"""What is seen of a text without a model: words, repetition, separators, unknown words. None where not defined."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence, Set
+from itertools import pairwise
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased runs of letters and digits; an apostrophe inside a word belongs to it."""
+    return _WORD.findall(text.lower())
+
+
+def ngrams(text: Sequence[str], order: int) -> list[tuple[str, ...]]:
+    return [tuple(text[start : start + order]) for start in range(len(text) - order + 1)]
+
+
+def repeated_ngrams(text: Sequence[str], order: int) -> float | None:
+    """Share of the n-grams that occurred before in the same text; None when it is shorter than one n-gram."""
+    grams = ngrams(text, order)
+    return 1.0 - len(set(grams)) / len(grams) if grams else None
+
+
+def immediate_repeats(text: Sequence[str]) -> float | None:
+    """Share of the words, from the second on, that repeat the word before; None for fewer than two words."""
+    if len(text) < 2:
+        return None
+    return sum(first == second for first, second in pairwise(text)) / (len(text) - 1)
+
+
+def separators(text: str) -> float | None:
+    """Share of punctuation, symbols and line breaks among the characters that are not spaces; None for no text."""
+    marks = [character for character in text if character == "\n" or not character.isspace()]
+    if not marks:
+        return None
+    return sum(character == "\n" or unicodedata.category(character)[0] in "PS" for character in marks) / len(marks)
+
+
+def unknown_words(text: Sequence[str], known: Set[str]) -> float | None:
+    """Share of the words that are not in ``known``; None for no word."""
+    return sum(word not in known for word in text) / len(text) if text else None
+
+
+def word_length(text: Sequence[str]) -> float | None:
+    """Mean characters per word; None for no word. Pieces of words run together are long, fragments short."""
+    return sum(map(len, text)) / len(text) if text else None
