@@ -198,10 +198,6 @@ class RunFolder:
         paths = sorted(self.evaluations.glob("*.json"), key=lambda path: path.stat().st_mtime)
         return self.evaluation(paths[-1].stem) if paths else None
 
-    def alarms(self) -> Rows:
-        """Rows hold ``name``, ``step``, ``says``, ``evidence``, ``cause``, ``mend``."""
-        return lines.read(self._alarms)
-
     def silence(self) -> float:
         """Seconds since the last line of metrics. Raises: OSError when there is none yet."""
         return time.time() - self._metrics.stat().st_mtime

@@ -17,7 +17,7 @@ import torch
 
 from ..contract.errors import RLHFError
 from ..contract.policy import SamplingSpec
-from ..contract.records import Record
+from ..contract.records import PromptRecord, Record
 from ..contract.reward import RewardSource
 from ..contract.rows import Row
 from ..contract.trainer import Next, Trainer
@@ -89,10 +89,6 @@ class Engine:
         self.save_every = options.save_every or math.ceil(self.steps / EVALUATIONS)
         self.dtype = choose_precision(options.precision, policy.device)
         self.interrupts = Interrupts(self.world)
-        self.journal = Journal(
-            run, observers, batch_size=options.batch_size, world=self.world,
-            watch=Watch(self._facts(sampling), off=options.alarms.off),
-        )  # fmt: skip
         self.progress = Progress()
         self.batch: Collected | None = None
         self._saved: tuple[int, int, int] | None = None
@@ -113,6 +109,10 @@ class Engine:
         self.validation = Validation(
             trainer, context, validation_rows, options, seed=seed, dtype=self.dtype, world=self.world,
             known=words_taught(records[row.record_id] for row in train_rows) if trainer.generates else frozenset(),
+        )  # fmt: skip
+        self.journal = Journal(
+            run, observers, batch_size=options.batch_size, world=self.world,
+            watch=Watch(self._facts(sampling), off=options.alarms.off),
         )  # fmt: skip
         self.identity = {
             "training": options.model_dump(mode="json", exclude=set(NOT_IN_IDENTITY)),
@@ -150,6 +150,9 @@ class Engine:
             rows=len(self.train_rows),
             epochs=self.steps * self.options.batch_size / len(self.train_rows),
             steps=self.steps,
+            held_out=len(self.validation.rows),
+            shows_answers=self.trainer.Record is not PromptRecord,
+            answers_end=issubclass(self.trainer.Record, PromptRecord),
             max_grad_norm=self.options.max_grad_norm,
             adam_epsilon=self.options.adam_epsilon,
             max_new_tokens=sampling.max_new_tokens,

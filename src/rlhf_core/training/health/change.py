@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .history import Series
+from .history import Series, number
 
 WINDOW = 10
 """Most rows that are averaged at either end."""
+SURE = 3.0
+"""Standard errors from which a change is one."""
 LEAST = {"train": 6, "validation": 3}
 """Fewer rows than this say nothing of a trend."""
 
@@ -40,6 +42,17 @@ class Change:
     def sigmas(self) -> float:
         """The difference in standard errors, with its sign; infinite where there is no noise."""
         return self.by / self.error if self.error > 0 else math.copysign(math.inf, self.by) if self.by else 0.0
+
+    @property
+    def ratio(self) -> float:
+        """The difference as a share of where it began."""
+        return self.by / abs(self.before) if self.before else math.copysign(math.inf, self.by) if self.by else 0.0
+
+    def rises(self) -> bool:
+        return self.sigmas >= SURE
+
+    def falls(self) -> bool:
+        return self.sigmas <= -SURE
 
     def __str__(self) -> str:
         return f"{self.name} {number(self.before)} → {number(self.after)} (steps {self.first} to {self.last})"
@@ -76,7 +89,3 @@ def _scatter(values: Sequence[float]) -> float:
     """
     squares = [(after - before) ** 2 / 2 for before, after in pairwise(values)]
     return math.sqrt(statistics.median(squares) / 0.455)
-
-
-def number(value: float) -> str:
-    return f"{value:.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +16,10 @@ class Facts:
     """What the rows do not say.
 
     Args:
-        rows: records trained on. epochs: how often the whole training goes through them. steps: of the whole training.
+        rows: trained on. epochs: how often the whole training goes through them. steps: of the whole training.
+        held_out: rows of an evaluation.
+        shows_answers: the records hold what is to be written or preferred, which can be learnt by heart; else prompts.
+        answers_end: they ask for answers, which have an end; running text has none.
         max_grad_norm: gradients are scaled down to it; None never. adam_epsilon: of the optimizer.
         max_new_tokens: length limit of answers, EOS included.
     """
@@ -23,6 +27,9 @@ class Facts:
     rows: int
     epochs: float
     steps: int
+    held_out: int
+    shows_answers: bool
+    answers_end: bool
     max_grad_norm: float | None
     adam_epsilon: float
     max_new_tokens: int
@@ -47,6 +54,22 @@ class Series:
 
     def __bool__(self) -> bool:
         return bool(self.values)
+
+    def latest(self, count: int) -> Series:
+        """Its last rows."""
+        return Series(self.name, self.split, self.steps[-count:], self.values[-count:], self.errors[-count:])
+
+    @property
+    def later_half(self) -> Series:
+        return self.latest((len(self) + 1) // 2)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    def __str__(self) -> str:
+        """What a mean over it is called in evidence."""
+        return f"{self.name} {number(self.mean)} (mean of steps {self.steps[0]} to {self.steps[-1]}, {self.split})"
 
 
 class History:
@@ -79,6 +102,10 @@ class History:
             if train or held_out:
                 return train if len(train) >= len(held_out) else held_out
         return Series(names[0], "train", [], [], [])
+
+
+def number(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _is_number(value: object) -> bool:

@@ -1,0 +1,30 @@
+"""Held-out pairs or labels that are told apart no better than by tossing a coin."""
+
+from __future__ import annotations
+
+import math
+
+from .finding import Finding
+from .history import History, number
+
+LEAST_ROWS = 3
+SINCE = 0.75
+"""Share of the training after which something should have been learnt: it may come late, and suddenly."""
+SURE = 2.0
+
+
+def chance_accuracy(history: History) -> Finding | None:
+    accuracy = history.series("accuracy", "validation")
+    if len(accuracy) < LEAST_ROWS or history.progress < SINCE:
+        return None
+    late = accuracy.latest(LEAST_ROWS)
+    limit = 0.5 + SURE * 0.5 / math.sqrt(max(history.facts.held_out, 1))
+    if max(late.values) > limit:
+        return None
+    return Finding(
+        size=1.0,
+        says="held-out choices are no better than tossing a coin",
+        evidence=f"{late}; {history.facts.held_out} rows: chance reaches {number(limit)}",
+        cause="labels are swapped or random, the two sides do not differ in what is asked, or it learns too slowly",
+        mend="look at pairs with `rlhf data show`; raise training.learning_rate or the number of steps and pairs",
+    )

@@ -1,0 +1,29 @@
+"""A held-out loss that rises while training goes on."""
+
+from __future__ import annotations
+
+from .finding import Finding
+from .history import History, number
+
+LEAST_ROWS = 4
+RISE = 0.05
+"""Share of the best loss by which it may come back."""
+
+
+def validation_rising(history: History) -> Finding | None:
+    loss = history.series("loss", "validation")
+    if len(loss) < LEAST_ROWS:
+        return None
+    best = min(range(len(loss)), key=loss.values.__getitem__)
+    late = loss.latest(2)
+    rise = min(late.values) - loss.values[best]
+    if best >= len(loss) - 2 or rise < RISE * abs(loss.values[best]):
+        return None
+    return Finding(
+        size=rise / abs(loss.values[best]),
+        says="the held-out loss rises: what is learnt now holds for the training rows alone",
+        evidence=f"best {number(loss.values[best])} at step {loss.steps[best]}, now {number(late.values[-1])} at step "
+        f"{late.steps[-1]} ({rise / abs(loss.values[best]):+.0%})",
+        cause="too many epochs, or too high a learning rate, for this much data",
+        mend="set training.early_stopping, lower training.epochs or training.learning_rate, or add data",
+    )
