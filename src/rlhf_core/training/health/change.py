@@ -62,16 +62,18 @@ def change(series: Series) -> Change | None:
     """None where there are too few rows to tell.
 
     Held-out rows begin with the untouched model, which is the very thing to compare with: their start is the first row
-    alone. The noise is the scatter from row to row, or what the rows say themselves where that is more.
+    alone. Their noise is what they say of it themselves, if they do: they are few, and a trend would pass for scatter.
+    Rows of training scatter by their batches, too: of scatter and stated error the larger counts.
     """
     rows = len(series)
     if rows < LEAST[series.split]:
         return None
     late = max(2, min(WINDOW, rows // 3))
     early = 1 if series.split == "validation" else late
-    scatter = _scatter(series.values)
     told = [error for error in (*series.errors[:early], *series.errors[-late:]) if error is not None]
-    noise = max(scatter, math.sqrt(statistics.fmean(error**2 for error in told)) if told else 0.0)
+    noise = math.sqrt(statistics.fmean(error**2 for error in told)) if told else 0.0
+    if series.split == "train" or not told:
+        noise = max(noise, _scatter(series.values))
     return Change(
         name=series.name,
         before=statistics.fmean(series.values[:early]),

@@ -7,7 +7,8 @@ from .history import History
 
 LEAST_ROWS = 6
 IDLE = 0.001
-HEAVY = 0.5
+HEAVY = 0.33
+"""A tenth or two are usual."""
 
 
 def clip_idle(history: History) -> Finding | None:
