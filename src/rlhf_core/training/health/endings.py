@@ -20,10 +20,11 @@ def no_eos(history: History) -> Finding | None:
     late = finished.latest(LEAST_ROWS)
     if max(late.values) > max(HARDLY_ANY, FEW * finished.values[0]):
         return None
+    began, limit = finished.values[0], history.facts.max_new_tokens
     return Finding(
         size=1.0,
         says="hardly any answer ends: they are cut at the length limit",
-        evidence=f"{late}, {number(finished.values[0])} at step {finished.steps[0]}; limit {history.facts.max_new_tokens} tokens",
+        evidence=f"{late}, {number(began)} at step {finished.steps[0]}; limit {limit} tokens",
         cause="no training text shows an end within the limit (all are cut), or sampling.max_new_tokens is too small",
         mend="raise data.max_completion_tokens and sampling.max_new_tokens; `rlhf data show` marks the EOS it trains",
     )
