@@ -61,6 +61,20 @@ def test_bradley_terry_with_margin_and_centring_by_hand() -> None:
     assert centering_loss(t(1.5), t(0.5)).item() == 4.0
 
 
+@pytest.mark.parametrize("margin", [-1000.0, 1000.0])
+def test_losses_of_pairs_far_apart_are_finite_and_pull_where_they_must(margin: float) -> None:
+    """log(sigmoid(x)) is −inf at −1000 and its gradient NaN; the true values are those of a straight line and of 0."""
+    one, zero = torch.tensor([margin], requires_grad=True), torch.zeros(1)
+    for loss in (
+        bradley_terry_loss(one, zero),
+        dpo_loss(one, zero, zero, zero, beta=1.0),
+        classification_loss(one, torch.ones(1)),
+    ):
+        (slope,) = torch.autograd.grad(loss.sum(), one)
+        assert loss.item() == max(-margin, 0.0)
+        assert slope.item() == (-1.0 if margin < 0 else 0.0)
+
+
 def test_classification_by_hand() -> None:
     losses = classification_loss(t(2, 2), t(1, 0))
     assert losses.tolist() == pytest.approx([math.log1p(math.exp(-2)), math.log1p(math.exp(2))], abs=1e-12)

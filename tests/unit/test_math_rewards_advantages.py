@@ -80,3 +80,14 @@ def test_moments_add_over_ranks() -> None:
     assert std == pytest.approx(2.5**0.5)
     assert center_and_scale(torch.tensor([3.0]), mean, std).item() == 0.0
     assert scale(torch.tensor([3.0]), 1.5).item() == pytest.approx(2.0)
+
+
+def test_advantages_are_whitened_by_the_moments_of_real_tokens_and_the_mean_is_not_put_back() -> None:
+    values = torch.tensor([[1.0, 2.0, 99.0], [6.0, 99.0, 99.0]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    white = center_and_scale(values, *mean_and_std(moments(values[mask])))
+    # Mean 3, variance ((−2)² + (−1)² + 3²) / 3 = 14/3.
+    assert white[mask].tolist() == pytest.approx([x / (14 / 3) ** 0.5 for x in (-2.0, -1.0, 3.0)], abs=1e-6)
+    assert white[mask].mean().item() == pytest.approx(0.0, abs=1e-7)
+    spoilt = center_and_scale(values, *mean_and_std(moments(values)))
+    assert spoilt[mask].max() < -0.9, "with the pads in the moments every real advantage would be negative"

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from policy_parts import EOS, naive_logits, naive_logprobs, stir
+from policy_parts import EOS, LORA, naive_logits, naive_logprobs, stir
 from trainer_parts import ByText, assert_same, collect, context_of, gradients, llama_policy, new_policy
 
 from rlhf_core.contract.errors import RLHFError
@@ -226,6 +226,17 @@ def test_loss_and_gradient_equal_a_plain_implementation_after_the_policy_moved(v
     expected.backward()
     assert loss == pytest.approx(expected.item(), abs=1e-5)
     assert_same(found, {name: p.grad for name, p in trainer.policy.trained().items()}, 1e-5)
+
+
+def test_lora_dropout_stays_off_and_would_be_told_at_the_first_update():
+    quiet = {"attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
+    trainer = new_trainer(new_policy({**LORA, "lora_dropout": 0.1}, **quiet), moved=0.2)
+    rows = collect(trainer, PROMPTS)
+    (check,) = trainer.checks()
+    assert trainer.loss(rows, count(rows)).metrics["ratio"].item() == pytest.approx(1.0, abs=1e-5)
+    trainer.policy.allow_dropout = True  # the fault
+    found = trainer.loss(rows, count(rows)).metrics["ratio"].item()
+    assert abs(found - check.expected) > check.tolerance
 
 
 def test_the_entropy_bonus_pays_for_entropy():

@@ -163,6 +163,23 @@ def test_merging_gives_a_plain_model_with_the_same_logprobs(base, tmp_path, lora
     assert AutoTokenizer.from_pretrained(tmp_path / "plain").eos_token_id == EOS
 
 
+def test_merging_what_is_merged_already_adds_nothing(base, tmp_path):
+    policy = trained(base)
+    policy.save(tmp_path / "run")
+    merge(tmp_path / "run", tmp_path / "once")
+    merge(tmp_path / "once", tmp_path / "twice")
+    assert fingerprint(tmp_path / "once") == fingerprint(tmp_path / "twice") != fingerprint(base)
+
+
+def test_adapter_weights_are_not_taken_for_a_plain_models(base, tmp_path):
+    """transformers would load the folder's base, or nothing, without a word; here it opens as what it is."""
+    policy = trained(base)
+    policy.save(tmp_path / "run")
+    opened = reopen(tmp_path / "run")
+    assert torch.allclose(scores(opened), scores(policy), atol=1e-5)
+    assert (scores(opened) - scores(begin(base))).abs().max() > 0.01
+
+
 def test_another_base_is_refused_naming_both(base, tmp_path):
     trained(base).save(tmp_path / "run")
     tiny_gpt2(seed=1).save_pretrained(tmp_path / "other")

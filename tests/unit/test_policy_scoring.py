@@ -8,6 +8,7 @@ import pytest
 import torch
 from policy_parts import (
     CPU,
+    EOS,
     LORA,
     ROWS,
     VOCABULARY,
@@ -44,6 +45,21 @@ def test_logprobs_equal_those_of_plain_calls(layout, temperature):
     assert scored.mask.sum(1).tolist() == LENGTHS
     assert torch.allclose(scored.logprobs[scored.mask], expected, atol=1e-5)
     assert scored.logprobs[~scored.mask].eq(0).all()
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_a_letter_whose_id_is_that_of_the_filling_counts_and_an_eos_inside_does(layout):
+    """Id 0 fills what is short, and EOS is what others pad with: here both are real."""
+    rows = [
+        Row(record_id="zeros", prompt=(0, 0), completions=((0, 0, 5, 0), (0,))),
+        Row(record_id="ends", prompt=(EOS, 7, 0), completions=((EOS, 0, EOS),)),
+    ]
+    policy = tiny_policy()
+    policy.layout = layout
+    scored = policy.score(rows)
+    expected = torch.cat([values for row in rows for values in naive_logprobs(tiny_gpt2(), row)])
+    assert scored.mask.tolist() == [[True] * 4, [True, False, False, False], [True, True, True, False]]
+    assert torch.allclose(scored.logprobs[scored.mask], expected, atol=1e-5)
 
 
 def test_packing_computes_a_prompt_once_and_adds_no_padding():

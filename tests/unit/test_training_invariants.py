@@ -10,13 +10,18 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 import torch
-from policy_parts import CPU, EOS, LORA, WordCodec, stir, tiny_gpt2, tiny_policy, trunk_of
+from policy_parts import CPU, EOS, LORA, WordCodec, shared_model, stir, tiny_gpt2, tiny_policy, trunk_of
+from tokenizers import Tokenizer, models, pre_tokenizers
 from training_parts import ToyPPO, ToySFT, records_of
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from rlhf_core.contract.errors import TrainingStopped
 from rlhf_core.contract.policy import SamplingSpec
+from rlhf_core.contract.records import Demonstration
 from rlhf_core.contract.rows import Loss, Row
 from rlhf_core.contract.trainer import Next
+from rlhf_core.data.codec import TextCodec
+from rlhf_core.data.options import TemplateOptions
 from rlhf_core.policy import decoding, layout, vocabulary
 from rlhf_core.policy.full_roles import FullRoles
 from rlhf_core.policy.lora_roles import LoraRoles
@@ -26,6 +31,7 @@ from rlhf_core.training.engine import Engine
 from rlhf_core.training.invariants.checksums import checksums
 from rlhf_core.training.invariants.sampling import measure_gap
 from rlhf_core.training.invariants.suite import spread
+from rlhf_core.training.invariants.tokens import require_one_tokenisation
 from rlhf_core.training.options import TrainingOptions
 
 SAMPLING = SamplingSpec(max_new_tokens=6)
@@ -220,14 +226,16 @@ def test_a_mask_found_by_comparing_ids_is_stopped(tmp_path, monkeypatch, online)
 
 
 def test_a_score_read_before_the_last_token_is_stopped(tmp_path, monkeypatch):
-    policy = tiny_policy()
-    right = policy.readings
+    right = layout._Cursor.add
 
-    def readings(rows):
-        return [dataclasses.replace(r, last=(r.last[0] - 1, 0)) for r in right(rows)]
+    def add(self, sequence, completion):
+        right(self, sequence, completion)
+        self.last[-1] = sequence[-2]
 
-    monkeypatch.setattr(policy, "readings", readings)
-    stopped(training(tmp_path / "r", ToyReward(), policy), r"the score is read at position \d+, but the last real")
+    monkeypatch.setattr(layout._Cursor, "add", add)
+    stopped(
+        training(tmp_path / "r", ToyReward(), tiny_policy()), r"the score is read at position \d+, but the last real"
+    )
 
 
 def test_tokens_predicted_from_the_wrong_place_are_stopped(tmp_path, monkeypatch):
@@ -264,6 +272,38 @@ def test_a_prompt_tokenised_otherwise_in_its_row_is_stopped(tmp_path):
     policy = tiny_policy()
     policy.codec.encode_prompt = lambda prompt: (*WordCodec().encode_prompt(prompt), 3)
     stopped(training(tmp_path / "r", ToySFT(), policy), r"the prompt alone is \d tokens, .*\[.*3\], but its row begins")
+
+
+def drifting_tokenizer():
+    """ " x" is one token, so that "Assistant: " and "x" share it."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: index for index, letter in enumerate(letters)} | {"Ġx": 256, "</s>": 257}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ġ", "x")]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>")
+
+
+class CutByCharacters(TextCodec):
+    """The fault: prompt and completion tokenised together, and cut where the prompt's characters end."""
+
+    def encode(self, record):
+        row = super().encode(record)
+        text = self._texts.prompt(record.prompt)
+        together = self._tokens(text + self._texts.completion(record.prompt, record.completion))
+        start = next(n for n in range(len(together) + 1) if len(self.piece(together[: n + 1])) > len(text))
+        return dataclasses.replace(row, prompt=together[:start], completions=((*together[start:], self.eos),))
+
+
+@pytest.mark.parametrize("name", ["own", pytest.param("gpt2", marks=pytest.mark.shared_data)])
+def test_a_token_across_the_end_of_the_prompt_is_stopped_and_our_codec_makes_none(name):
+    tokenizer = drifting_tokenizer() if name == "own" else AutoTokenizer.from_pretrained(shared_model("gpt2-tokenizer"))
+    template = TemplateOptions(prompt="Human: {prompt}\nAssistant: ", completion="{completion}")
+    record = Demonstration(id="r", prompt="hi", completion="x y")
+    right, wrong = (make(tokenizer, template, context_length=100) for make in (TextCodec, CutByCharacters))
+    assert right.inspect(record).drifted == 1, "there is such a token"
+    require_one_tokenisation([right.encode(record)], {"r": record}, right)
+    with pytest.raises(TrainingStopped, match="it is trained on as other tokens than it is sampled from"):
+        require_one_tokenisation([wrong.encode(record)], {"r": record}, wrong)
 
 
 # --- reference, frozen and trained weights

@@ -50,7 +50,7 @@ class TrainContext:
 
     Args:
         policy: the model, ``"policy"`` and ``"reference"`` at the stage's start.
-        sampling: the stage's sampling options, for trainers that roll out.
+        sampling: the stage's sampling options, for trainers that roll out; what ``collect`` returns was drawn by it.
         reward: the stage's reward source; None when the recipe names none.
         score: ``reward.score`` on rollouts, checked for lengths, NaN and infinities; raises TrainingStopped
             naming source and rows.
