@@ -13,6 +13,7 @@ from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 
 from ..amounts import clock, size
+from ..diagnosis import diagnose
 from .finding import Finding
 
 TELLING = ("loss", "score", "accuracy", "kl_k3")
@@ -47,6 +48,7 @@ def examine(run: RunFolder, catalog: Catalog) -> Iterator[Finding]:
     yield status(run)
     yield from progress(run)
     yield from data(info)
+    yield from health(run, catalog)
     yield checkpoints(run)
     yield from next_steps(run, catalog)
 
@@ -119,6 +121,19 @@ def data(info: dict[str, Any]) -> Iterator[Finding]:
         much = sum(found["count"] for found in (report.get("dropped") or {}).values()) > read / 10 or cut > kept / 10
         mend = "look at the rows: rlhf data show; limits are data.max_prompt_tokens and data.max_completion_tokens"
         yield _found(subject=f"{split} data", level="note" if much else "ok", says=says, mend=mend if much else "")
+
+
+def health(run: RunFolder, catalog: Catalog) -> Iterator[Finding]:
+    """Its alarms, made anew from its files, and how its metrics moved."""
+    if not run.metrics():
+        return
+    found = diagnose(run, catalog)
+    for alarm in found.alarms:
+        says = f"step {alarm.step}: {alarm.says} ({alarm.evidence})"
+        mend = f"likeliest cause: {alarm.cause}; {alarm.mend}"
+        yield Finding(area="health", subject=alarm.name, level="note", says=says, mend=mend)
+    for note in found.notes:
+        yield Finding(area="health", subject="seen", says=note)
 
 
 def checkpoints(run: RunFolder) -> Finding:

@@ -25,6 +25,8 @@ def no_eos(history: History) -> Finding | None:
         size=1.0,
         says="hardly any answer ends: they are cut at the length limit",
         evidence=f"{late}, {number(began)} at step {finished.steps[0]}; limit {limit} tokens",
-        cause="no training text shows an end within the limit (all are cut), or sampling.max_new_tokens is too small",
+        cause="going on is what the reward or the training texts teach: none of them shows an end within the limit"
+        if began > HARDLY_ANY
+        else "no training text shows an end within the limit (all are cut), or sampling.max_new_tokens is too small",
         mend="raise data.max_completion_tokens and sampling.max_new_tokens; `rlhf data show` marks the EOS it trains",
     )
