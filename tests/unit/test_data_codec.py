@@ -148,6 +148,14 @@ def test_a_labelled_text_stands_behind_an_empty_prompt_as_when_it_is_scored() ->
         codec.encode(Labelled(id="r:1", text="oh", label="angry"))
 
 
+def test_a_labelled_text_that_does_not_end_is_read_as_a_completion_that_was_cut() -> None:
+    codec = codec_of(PLAIN, labels=("happy", "sad"), end_texts=False)
+    row = codec.encode(Labelled(id="r:1", text="oh", label="sad"))
+    assert row.completions == codec.encode_completion("", "oh", finished=False).completions
+    assert codec.piece(row.completions[0]) == "oh"
+    assert codec.encode(demonstration("", "oh")).completions[0][-1] == EOS  # a demonstration ends all the same
+
+
 def test_running_text_takes_no_template() -> None:
     codec = codec_of(context=4)
     assert codec.piece(codec.encode(Text(id="r:1", text="ab")).completions[0]) == "ab</s>"

@@ -257,6 +257,17 @@ def test_text_by_document_starts_each_row_anew_and_cuts_what_is_longer(bos: bool
     assert encoded.by_id[encoded.rows[2].record_id] is records[1]
 
 
+@pytest.mark.parametrize("bos", [False, True])
+def test_text_that_does_not_end_runs_on_behind_a_blank_line(bos: bool) -> None:
+    codec = codec_of(6, bos=bos, end_texts=False)
+    records = [Text(id=f"t:{n}", text=text) for n, text in enumerate(["abcdefg", "ij"])]
+    encoded = encode(records, codec)
+    assert [codec.piece(row.completions[0]) for row in encoded.rows] == ["abcde", "fg\n\ni", "j"]
+    assert not any({codec.eos, codec.bos} & set(row.completions[0]) for row in encoded.rows)
+    by_document = encode(records, codec, text_rows="documents").rows
+    assert [codec.piece(row.completions[0]) for row in by_document] == ["abcde", "fg", "ij"]
+
+
 def test_the_tokens_that_are_trained_on_are_marked() -> None:
     codec = codec_of()
     row = codec.encode(Preference(id="1", prompt="p", chosen="é", rejected="no"))

@@ -29,6 +29,21 @@ def test_parts_share_no_passage_and_leave_none_out(tmp_path: Path) -> None:
     assert [round(len(part) / 300, 1) for part in parts] == [0.4, 0.4, 0.2]
 
 
+def test_passages_are_cut_into_pieces_of_equal_length_that_keep_label_and_part(tmp_path: Path) -> None:
+    samples = {"\nO joy,\n  and joy again!\nNo end": "happy", "Woe is me": "sad", "Alas": "sad"}
+    file = write(tmp_path, *(json.dumps({"sample": sample, "sentiment": label}) for sample, label in samples.items()))
+    rows = [row for part in PARTS for row in Sentiment(SentimentOptions(file=file, words=3)).rows(part)]
+    assert sorted((str(row["id"]), row["sample"], row["sentiment"]) for row in rows) == [
+        ("labels.jsonl:1#1", "\nO joy,\n  and", "happy"),
+        ("labels.jsonl:1#2", "\njoy again!\nNo", "happy"),
+        ("labels.jsonl:2#1", "\nWoe is me", "sad"),
+    ]
+    for part in PARTS:
+        whole = {str(row["id"]) for row in Sentiment(SentimentOptions(file=file)).rows(part)}
+        cut = {str(row["id"]).split("#")[0] for row in Sentiment(SentimentOptions(file=file, words=3)).rows(part)}
+        assert cut <= whole
+
+
 def test_a_copy_in_other_spacing_is_in_the_same_part() -> None:
     assert all(part_of(f"Good night {i}") == part_of(f"\n Good\n  night   {i} ") for i in range(50))
 

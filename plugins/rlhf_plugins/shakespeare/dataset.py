@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ ENDS: Final[Mapping[str, float]] = {"reward": 0.4, "judge": 0.8, "validation": 1
 """Where a part ends in [0, 1), the hashes of the passages. The judge's labels are others than the reward model's."""
 COLUMNS: Final = ("sample", "sentiment")
 STARTS_SPLITS: Final = ("train", "validation", "test")
+_WORD: Final = re.compile(r"\S+")
 
 
 class Sentiment:
@@ -31,7 +33,8 @@ class Sentiment:
     def rows(self, split: str) -> Iterator[Row]:
         """Splits: reward and judge (40 % each, to train two models apart) and validation (20 %, for both)."""
         _check(split, tuple(ENDS), "shakespeare-sentiment")
-        return (row for row in read_labels(self.options.file) if part_of(str(row["sample"])) == split)
+        rows = (row for row in read_labels(self.options.file) if part_of(str(row["sample"])) == split)
+        return rows if self.options.words is None else pieces(rows, self.options.words)
 
 
 class TextStarts:
@@ -45,6 +48,16 @@ class TextStarts:
         _check(split, STARTS_SPLITS, "text-starts")
         for number in range(1, self.options.count + 1):
             yield {"id": f"start-{split}-{number}", "prompt": self.options.prompt, "draw": number}
+
+
+def pieces(rows: Iterable[Row], words: int) -> Iterator[Row]:
+    """Each row's passage in pieces of exactly so many words with the spaces between them, behind a line break as the
+    published passages stand; ids are numbered."""
+    for row in rows:
+        found = list(_WORD.finditer(str(row["sample"])))
+        for number, first in enumerate(range(0, len(found) - words + 1, words), start=1):
+            piece = str(row["sample"])[found[first].start() : found[first + words - 1].end()]
+            yield {**row, "id": f"{row['id']}#{number}", "sample": f"\n{piece}"}
 
 
 def part_of(sample: str) -> str:

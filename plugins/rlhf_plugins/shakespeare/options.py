@@ -13,6 +13,9 @@ class SentimentOptions(Options):
     file: str
     """JSON lines with sample and sentiment, as published at github.com/ZiyueWang25/RLHF-Shakespeare
     (data/handcrafted_data.jsonl); relative to the working folder."""
+    words: int | None = Field(default=None, ge=1)
+    """Cut every passage into pieces of exactly so many words, each with the passage's label and in its part; what is
+    left over is not used. The published sad passages are longer than the happy ones, and length is not to be learnt."""
 
 
 class TextStartsOptions(Options):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from rlhf_core.contract.records import Text
 from rlhf_core.contract.rows import Row, Tokens
 
 from .codec import TextCodec
 
+BETWEEN: Final = "\n\n"
+"""Between documents that have no end."""
+
 
 def text_blocks(records: Sequence[Text], codec: TextCodec) -> Iterator[tuple[Row, Text]]:
     """Documents one after another, cut into rows of the context's length; each with the record that it starts in.
 
-    A document ends with EOS, and the next starts with BOS where that is another token. A row is BOS and a block; the
-    last block may be shorter. No token is left out and none stands in two blocks.
+    A document ends with EOS, and the next starts with BOS where that is another token; texts that do not end
+    (``end_texts: false``) go on behind a blank line. A row is BOS and a block; the last block may be shorter. No token
+    is left out and none stands in two blocks.
     """
     size = codec.context_length - 1
     held: Tokens = ()
@@ -37,13 +42,15 @@ def text_documents(records: Sequence[Text], codec: TextCodec) -> Iterator[tuple[
     """A row per document, BOS in front and EOS behind; one longer than the context becomes several."""
     size = codec.context_length - 1
     for record in records:
-        tokens = _document(record, codec, first=True)
+        tokens = codec.encode_document(record.text)
         for cut in range(0, len(tokens), size):
             yield _row(record, tokens[cut : cut + size], codec), record
 
 
 def _document(record: Text, codec: TextCodec, *, first: bool) -> Tokens:
-    tokens = (*codec.encode_text(record.text), codec.eos)
+    if not codec.end_texts:
+        return codec.encode_text(record.text if first else BETWEEN + record.text)
+    tokens = codec.encode_document(record.text)
     return tokens if first or codec.bos == codec.eos else (codec.bos, *tokens)
 
 

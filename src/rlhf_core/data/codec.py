@@ -79,6 +79,7 @@ class TextCodec:
         max_prompt_tokens: BOS included; the context less ``max_completion_tokens`` (or one token) by default.
         max_completion_tokens: EOS included; what the prompt leaves of the context by default.
         labels: sorted class names, for labelled records.
+        end_texts: whether running and labelled text ends with EOS; completions always do.
     Raises: RLHFError when the tokenizer has no EOS, lacks a chat template that is asked for, or limits leave nothing.
     """
 
@@ -91,6 +92,7 @@ class TextCodec:
         max_prompt_tokens: int | None = None,
         max_completion_tokens: int | None = None,
         labels: Sequence[str] = (),
+        end_texts: bool = True,
     ) -> None:
         if tokenizer.eos_token_id is None:
             raise RLHFError("the tokenizer has no EOS token; name one as eos_token in its tokenizer_config.json")
@@ -98,6 +100,7 @@ class TextCodec:
         self.template = template
         self.context_length = context_length
         self.labels = tuple(labels)
+        self.end_texts = end_texts
         self.eos: int = tokenizer.eos_token_id
         self.bos: int = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self._texts = ChatTemplate(tokenizer, template) if template.chat else TextTemplate(template)
@@ -137,7 +140,7 @@ class TextCodec:
             case Labelled():
                 return self._labelled(record)
             case Text():
-                tokens = (*self.encode_text(record.text), self.eos)
+                tokens = self.encode_document(record.text)
                 limit = self.context_length - 1
                 row = Row(record_id=record.id, prompt=(self.bos,), completions=(tokens[:limit],))
                 return Encoding(row, truncated=int(len(tokens) > limit), special=self.has_special(record.text))
@@ -164,7 +167,7 @@ class TextCodec:
         """The text stands where a completion stands, behind an empty prompt: as ``encode_completion("", text)``."""
         if record.label not in self.labels:
             raise RLHFError(f"{record.id}: label {record.label!r} is none of {', '.join(self.labels) or '(no labels)'}")
-        one = self._one(record.id, "", record.text)
+        one = self._one(record.id, "", record.text, finished=self.end_texts)
         row = LabelledRow(
             record_id=record.id,
             prompt=one.row.prompt,
@@ -197,6 +200,10 @@ class TextCodec:
     def encode_text(self, text: str) -> Tokens:
         """Tokens of a plain text: no template, no BOS, no EOS."""
         return self._tokens(self._guarded(text))
+
+    def encode_document(self, text: str) -> Tokens:
+        """A text for pretraining: with EOS behind it, where texts end."""
+        return (*self.encode_text(text), self.eos) if self.end_texts else self.encode_text(text)
 
     def _tokens(self, guarded: str) -> Tokens:
         pieces = guarded.split(GUARD)

@@ -105,6 +105,9 @@ class DataOptions(Options):
     text_rows: TextRows = "blocks"
     """Running text, for pretraining: rows filled to the context with one document after another, or a row per document
     (documents), for short ones that later stages will meet alone."""
+    end_texts: bool = True
+    """Whether running and labelled text ends with EOS. A model that is to write on and on must not meet it: false runs
+    one document into the next behind a blank line, and lets a reward model read a text that does not end."""
     turns: Literal["last", "all"] = "last"
     """Which assistant turns of a chat are learnt: the last one, or each with the turns before it as its prompt."""
     bad_rows: Literal["stop", "drop"] = "stop"

@@ -182,6 +182,7 @@ def make_codec(prepared: Prepared, tokenizer: PreTrainedTokenizerBase, context: 
         max_prompt_tokens=options.data.max_prompt_tokens,
         max_completion_tokens=options.data.max_completion_tokens or answer,
         labels=prepared.labels,
+        end_texts=options.data.end_texts,
     )
 
 
