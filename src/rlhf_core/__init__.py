@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .contract.trainer import BaseTrainer, TrainContext, Trainer
     from .recipe.api import evaluate, resume, train
     from .recipe.handle import Run
+    from .recipe.sweep import sweep
 
 _HOMES = {
     "BaseTrainer": "contract.trainer",
@@ -57,6 +58,7 @@ _HOMES = {
     "evaluate": "recipe.api",
     "hookimpl": "contract.components",
     "resume": "recipe.api",
+    "sweep": "recipe.sweep",
     "train": "recipe.api",
 }
 
@@ -64,7 +66,7 @@ __all__ = [
     "BaseTrainer", "Completion", "Component", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
     "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
     "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "evaluate", "hookimpl", "resume",
-    "train",
+    "sweep", "train",
 ]  # fmt: skip
 
 

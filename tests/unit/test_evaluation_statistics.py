@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from rlhf_core.evaluation.statistics import clustered_mean, jackknife, paired_difference, wilson, win_rate
+from rlhf_core.evaluation.statistics import (
+    clustered_mean,
+    jackknife,
+    over_seeds,
+    paired_difference,
+    t95,
+    wilson,
+    win_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +131,15 @@ def test_the_jackknife_of_a_difference_leaves_out_the_same_prompt_on_both_sides(
     assert errors["mean"] > 1.0
     assert differences["mean"] == pytest.approx(0.0, abs=1e-12)
     assert jackknife(mean(0.0), ["a", "a", "a"]) == ({}, {})
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    found = over_seeds([1.0, 2.0, 4.0])
+    # s² = 7/3; half = 4.3027 √(7/9)
+    assert found.value == pytest.approx(7 / 3)
+    assert found.high - found.value == pytest.approx(3.79462, abs=1e-4)
+    assert found.low == pytest.approx(2 * found.value - found.high)
+    assert (over_seeds([2.0]).value, over_seeds([2.0]).low) == (2.0, None)
+    assert over_seeds([]).value is None
+    # Published: t.975 for 11, 20, 60 and 1000 degrees of freedom.
+    assert [t95(n) for n in (11, 20, 60, 1000)] == pytest.approx([2.2010, 2.0860, 2.0003, 1.9623], abs=2.5e-3)

@@ -529,6 +529,15 @@ def test_validation_reports_score_and_kl_of_held_out_prompts_and_no_loss():
     assert metrics["length"].item() == pytest.approx(sum(len(c) for row in rows for c in row.completions) / 8)
 
 
+def test_the_best_is_what_the_reward_less_the_kl_says_on_held_out_prompts():
+    assert PPO(PPOOptions()).best is None
+    trainer = new_trainer(n=2, keep="best", kl_coef=0.5)
+    assert trainer.best == ("reward", "max")
+    metrics = trainer.validate(PROMPTS, count(PROMPTS, sampled=2), seed=0)
+    assert metrics["kl_k3"] > 0
+    assert metrics["reward"].item() == pytest.approx(metrics["score"].item() - 0.5 * metrics["kl_k3"].item(), rel=1e-5)
+
+
 def test_explained_variance_is_of_the_batch():
     trainer = new_trainer()
     rows = collect(trainer, PROMPTS)

@@ -66,6 +66,10 @@ class PPOOptions(Options):
     score_clip: float | None = Field(default=None, gt=0)
     """Clip normalised scores to ± this."""
 
+    keep: Literal["last", "best"] = "last"
+    """Which weights the run gives: the last, or the best by the held-out reward (score − kl_coef · k3, at the start's
+    coefficient), which early stopping then goes by. A reward model that is gamed may like its last weights best."""
+
     @model_validator(mode="after")
     def _adaptive_control_needs_a_start(self) -> PPOOptions:
         if self.kl_target is not None and self.kl_coef == 0:

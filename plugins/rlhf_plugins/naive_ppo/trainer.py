@@ -59,13 +59,13 @@ class PPO(BaseTrainer[PPORow]):
     Record = PromptRecord
     Row = PPORow
     dropout_ok = False
-    best = None
 
     def __init__(self, options: PPOOptions) -> None:
         self.options = options
         self.inner_epochs = options.inner_epochs
         self.minibatches = options.minibatches
         self.kl_coef = options.kl_coef
+        self.best = ("reward", "max") if options.keep == "best" else None
         self.normaliser = ScoreNormaliser(options)
         self.value_role = "policy" if options.value_model == "shared" else "value"
 
@@ -145,7 +145,10 @@ class PPO(BaseTrainer[PPORow]):
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """Score and KL of fresh samples on held-out prompts; PPO's own loss says nothing there."""
         metrics = self.batch_metrics(self.collect(rows, seed=seed), totals)
-        return {name: metrics[name] for name in metrics if name not in {"explained_variance", "kl_coef"}}
+        found = {name: metrics[name] for name in metrics if name not in {"explained_variance", "kl_coef"}}
+        if self.best is not None:
+            found["reward"] = metrics["score"] - self.options.kl_coef * metrics["kl_k3"]
+        return found
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
         limit = self.options.step_kl_limit

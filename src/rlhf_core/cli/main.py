@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "train": "Train one stage: sft, reward, dpo, ppo or any other algo",
     "run": "Run a recipe: its stages, their evaluation, the report",
+    "sweep": "Run a recipe over a grid of options and seeds, and compare",
     "evaluate": "Measure a run, alone or against a baseline",
     "generate": "Let a run answer prompts",
     "plugins": "List what there is to choose from, or show one of it",

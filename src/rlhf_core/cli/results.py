@@ -57,6 +57,11 @@ def cell(row: Mapping[str, Any] | None) -> str:
     return f"{_number(row['mean'])} {_interval(row['low'], row['high'])}{verdict}"
 
 
+def seed_cell(found: Mapping[str, Any] | None) -> str:
+    """A mean over seeds with its interval."""
+    return f"{_number(found['mean'])} {_interval(found['low'], found['high'])}".rstrip() if found else ""
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 

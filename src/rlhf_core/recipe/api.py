@@ -24,7 +24,7 @@ from .pipeline import Session, ensure_stage, folders, free_folder, read_ahead, t
 from .provenance import command_line
 from .reporting import write_run_page
 from .resolve import read, resolve
-from .settings import stage_names, with_settings
+from .settings import Settings, as_typed, stage_names, with_settings
 from .stages import prepare, require_free
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 Observers = Callable[["Stage"], "Sequence[Observer]"]
 Records = Sequence[Mapping[str, Any]]
-Settings = Mapping[str, Any] | Sequence[str]
 
 
 def train(
@@ -67,7 +66,7 @@ def train(
         data=_data(data), files={name: str(path) for name, path in (files or {}).items()},
         reward=str(reward.path) if isinstance(reward, Run) else reward,
         start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
-        track=tuple(track), settings=_settings(set),
+        track=tuple(track), settings=as_typed(set),
     )  # fmt: skip
     choice = choose(wish, catalog)
     for line in choice.told:
@@ -118,7 +117,7 @@ def evaluate(
         config=config,
         evaluators=None if evaluators is None else [{"evaluator": e} if isinstance(e, str) else e for e in evaluators],
         data=_data(data),
-        settings=_settings(set),
+        settings=as_typed(set),
     )
     asked = pose(question, folder, catalog, tell)
     measurement = Measurement(asked, catalog, runs={}, tell=tell)
@@ -164,9 +163,3 @@ def _data(data: str | Path | Records | None) -> str | None:
     path = DEFAULT_ROOT / "data" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
     write_text(path, text)
     return str(path)
-
-
-def _settings(settings: Settings) -> tuple[str, ...]:
-    if isinstance(settings, Mapping):
-        return tuple(f"{key}={json.dumps(value)}" for key, value in settings.items())
-    return tuple(settings)

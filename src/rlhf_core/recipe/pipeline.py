@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rlhf_core.contract.errors import Problems, RLHFError
 from rlhf_core.registry.catalog import Catalog
@@ -23,6 +23,9 @@ from .stages import Prepared, StageData, notes, prepare, read_data, run_stage
 
 Tell = Callable[[str], None]
 
+EVALUATION: Final = "recipe"
+"""What the recipe's own evaluation is called in each run that it measures."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -33,6 +36,7 @@ class Session:
         command: what was typed, for the record.
         tell: where lines for the user go.
         observers: makes the listeners of a stage's training.
+        elsewhere: folders of single stages that lie in another place than ``root/STAGE``.
     """
 
     catalog: Catalog
@@ -40,6 +44,10 @@ class Session:
     command: str
     tell: Tell
     observers: Callable[[Stage], Sequence[Observer]] | None = None
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)
+
+    def place(self, stage: str) -> Path:
+        return self.elsewhere.get(stage, self.root / stage)
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,8 @@ def run_recipe(recipe: Recipe, session: Session) -> PipelineResult:
     """
     data = read_ahead(recipe, session)
     runs: dict[str, RunFolder] = {}
-    for stage in recipe.stages:
-        run, outcome = ensure_stage(stage, recipe, runs, session, data.pop(stage.name))
-        runs[stage.name] = run
-        if outcome is not None and outcome.status == "stopped":
-            return PipelineResult(runs, stopped=stage.name)
+    if stopped := ensure_stages(recipe.stages, recipe, runs, session, data):
+        return PipelineResult(runs, stopped=stopped)
     evaluations = evaluate_recipe(recipe, runs, session) if recipe.evaluate else {}
     page = write_page(session.root, recipe.name, runs, command=session.command)
     return PipelineResult(runs, evaluations, page)
@@ -75,7 +80,7 @@ def read_ahead(recipe: Recipe, session: Session) -> dict[str, StageData]:
 
     Raises: Problems with the mistakes of all, each once; what a single one has, as it is.
     """
-    ahead = {stage.name: str(session.root / stage.name) for stage in recipe.stages}
+    ahead = {stage.name: str(session.place(stage.name)) for stage in recipe.stages}
     data, errors = dict[str, StageData](), dict[str, RLHFError]()
     for stage in recipe.stages:
         try:
@@ -97,6 +102,20 @@ def read_ahead(recipe: Recipe, session: Session) -> dict[str, StageData]:
     return data
 
 
+def ensure_stages(
+    stages: Sequence[Stage], recipe: Recipe, runs: dict[str, RunFolder], session: Session, data: dict[str, StageData]
+) -> str | None:  # fmt: skip
+    """Each stage by :func:`ensure_stage`, its run added to ``runs`` and its data taken out of ``data``.
+
+    Returns: the stage in which Ctrl-C came; None when all are there.
+    """
+    for stage in stages:
+        runs[stage.name], outcome = ensure_stage(stage, recipe, runs, session, data.pop(stage.name, None))
+        if outcome is not None and outcome.status == "stopped":
+            return stage.name
+    return None
+
+
 def ensure_stage(
     stage: Stage,
     recipe: Recipe,
@@ -112,7 +131,7 @@ def ensure_stage(
         data: the stage's, where it is read already.
     """
     prepared = prepare(stage, session.catalog, folders(runs, stage.needs), data)
-    run = RunFolder(session.root / stage.name)
+    run = RunFolder(session.place(stage.name))
     if run.exists and run.info.get("fingerprint") == prepared.fingerprint:
         if run.status == "finished":
             session.tell(f"{stage.name}: finished already, reused: {run.path}")
@@ -136,7 +155,7 @@ def train_stage(
     for line in notes(prepared):
         session.tell(f"{stage.name}: {line}")
     observers = session.observers(stage) if session.observers else ()
-    measured = evaluate_section(recipe.measured, session.root)
+    measured = evaluate_section(recipe.measured, session.place)
     run, outcome = run_stage(
         prepared, output, command=session.command, resume=resume, observers=observers, evaluate=measured
     )
@@ -144,20 +163,20 @@ def train_stage(
     return run, outcome
 
 
-def evaluate_section(evaluate: EvaluateOptions | None, root: Path) -> dict[str, Any] | None:
+def evaluate_section(evaluate: EvaluateOptions | None, place: Callable[[str], Path]) -> dict[str, Any] | None:
     """The recipe's evaluation as a single run's: other stages by their folders, no comparison."""
     if evaluate is None:
         return None
     section = evaluate.model_dump(mode="json")
-    return {**_with_folders(section, root), "runs": [], "baseline": None}
+    return {**_with_folders(section, place), "runs": [], "baseline": None}
 
 
-def _with_folders(value: Any, root: Path) -> Any:
+def _with_folders(value: Any, place: Callable[[str], Path]) -> Any:
     if isinstance(value, str) and value.startswith(STAGE_PREFIX):
-        return str(root / value.removeprefix(STAGE_PREFIX))
+        return str(place(value.removeprefix(STAGE_PREFIX)))
     if isinstance(value, dict):
-        return {key: _with_folders(child, root) for key, child in value.items()}
-    return [_with_folders(child, root) for child in value] if isinstance(value, list) else value
+        return {key: _with_folders(child, place) for key, child in value.items()}
+    return [_with_folders(child, place) for child in value] if isinstance(value, list) else value
 
 
 def evaluate_recipe(
@@ -172,7 +191,7 @@ def evaluate_recipe(
     for name in evaluate.options.runs or writing:
         run = runs[name] if name in runs else RunFolder.open(name)
         baseline = evaluate.options.baseline if evaluate.options.baseline != name else None
-        results[name] = measurement.of(run, baseline=baseline, name="recipe")
+        results[name] = measurement.of(run, baseline=baseline, name=EVALUATION)
         write_run_page(run)
     return results
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import Final
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from rlhf_core.contract.errors import Problems, RLHFError
 
@@ -13,6 +14,17 @@ from .node import Keys, Node, merge, node_of
 
 ROOT_KEYS: Final = ("stages", "evaluate", "name", "summary")
 """First keys of ``--set`` that speak of the whole recipe even where a stage is chosen."""
+
+
+Settings: TypeAlias = Mapping[str, Any] | Sequence[str]
+"""Options by dotted keys, as values or as typed."""
+
+
+def as_typed(settings: Settings) -> tuple[str, ...]:
+    """``key=value`` of each."""
+    if isinstance(settings, Mapping):
+        return tuple(f"{key}={json.dumps(value)}" for key, value in settings.items())
+    return tuple(settings)
 
 
 def with_settings(recipe: Node, settings: Sequence[str], *, stage: str | None = None) -> Node:
@@ -30,7 +42,7 @@ def with_settings(recipe: Node, settings: Sequence[str], *, stage: str | None = 
             if not equals or not key.strip():
                 raise RLHFError(f"--set {setting}: write KEY=VALUE, such as --set trainer.beta=0.2")
             value = node_of(yaml.parse_value(text, place), place)
-            recipe = with_value(recipe, _keys(recipe, key, stage), value)
+            recipe = with_value(recipe, keys_of(recipe, key, stage), value)
         except RLHFError as error:
             problems.append(str(error))
     if problems:
@@ -83,10 +95,17 @@ def stage_index(recipe: Node, name: str, place: str) -> int:
     raise RLHFError(f"{place}: the recipe has no stage {name!r}{hint}; there are {', '.join(names)}")
 
 
-def _keys(recipe: Node, key: str, stage: str | None) -> Keys:
+def keys_of(recipe: Node, key: str, stage: str | None, *, flag: str = "--set") -> Keys:
+    """The way to a dotted key, stages by their places.
+
+    Args:
+        stage: the stage whose key a bare one is (``trainer.beta``); None for keys of the whole recipe.
+        flag: that gave it, for messages.
+    Raises: RLHFError for a stage that is not there.
+    """
     parts: list[str | int] = [int(part) if part.isdigit() else part for part in key.strip().split(".")]
     if stage is not None and parts[0] not in ROOT_KEYS:
-        return ("stages", stage_index(recipe, stage, f"--set {key}"), *parts)
+        return ("stages", stage_index(recipe, stage, f"{flag} {key}"), *parts)
     if parts[0] == "stages" and len(parts) > 1 and isinstance(parts[1], str):
-        return ("stages", stage_index(recipe, parts[1], f"--set {key}"), *parts[2:])
+        return ("stages", stage_index(recipe, parts[1], f"{flag} {key}"), *parts[2:])
     return tuple(parts)
