@@ -299,7 +299,10 @@ def test_export_writes_a_plain_model_that_answers_like_the_run(rlhf: Rlhf, home:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    assert rlhf("export", "--run", "runs/small/dpo", "--output", "plain").code == 0
+    assert rlhf("export", "--run", "runs/small/dpo", "--output", "plain", "--license", "mit").code == 0
+    card = (home / "plain/README.md").read_text()
+    assert 'license: "mit"' in card
+    assert "### dpo against sft" in card
     model = AutoModelForCausalLM.from_pretrained(home / "plain")
     tokens = AutoTokenizer.from_pretrained(home / "plain")("say piano\n", return_tensors="pt")["input_ids"]
     policy = rlhf_core.Run("runs/small/dpo").policy

@@ -11,13 +11,16 @@ import click
 @click.option("--run", "run_", metavar="RUN", help="The run, or a model folder.  [default: the newest]")
 @click.option("--output", required=True, metavar="FOLDER", help="Where to write it; must not be in use.")
 @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), default="float32", show_default=True)
-def command(run_: str | None, output: str, dtype: str) -> None:
+@click.option("--license", "licence", metavar="NAME", help="For the model card, such as mit.  [default: unknown]")
+def command(run_: str | None, output: str, dtype: str, licence: str | None) -> None:
     """Merge a run's adapter into its base and write one plain model with its tokenizer.
 
-    Loads with AutoModelForCausalLM.from_pretrained(FOLDER), without peft and without this package.
+    Loads with AutoModelForCausalLM.from_pretrained(FOLDER), without peft and without this package. Its README.md is a
+    model card: what was measured, with intervals, what it learnt from, how it was made.
     """
     from rlhf_core.contract.errors import RLHFError
     from rlhf_core.policy.loading import merge
+    from rlhf_core.recipe.carding import CARD, card_of, run_of
     from rlhf_core.recipe.lending import model_folder
     from rlhf_core.store.atomic import replace_folder
     from rlhf_core.store.run import RunFolder
@@ -33,6 +36,8 @@ def command(run_: str | None, output: str, dtype: str) -> None:
         merge(source, folder)
         if dtype != "float32":
             _convert(folder, dtype)
+        if (run := run_of(Path(source))) is not None:
+            (folder / CARD).write_text(card_of(run, folder, licence=licence), "utf-8")
 
     replace_folder(place, write)
     click.echo(f"model = AutoModelForCausalLM.from_pretrained({str(place)!r})")

@@ -31,7 +31,9 @@ from .main import Setup
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
 @click.option("--seed", type=int, help="Of everything drawn at random.")
 @click.option("--paranoid", is_flag=True, default=None, help="Check every invariant at every batch and evaluation.")
-@click.option("--track", multiple=True, metavar="NAME", help="Also send metrics to a tracker, such as tensorboard.")
+@click.option(
+    "--track", multiple=True, metavar="NAME", help="Also send metrics to a tracker: tensorboard, wandb, trackio."
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option, such as trainer.beta=0.2.")
 @click.option("--resume", is_flag=False, flag_value="", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("-h", "--help", "show_help", is_flag=True, help="Show this, and the options of --algo.")

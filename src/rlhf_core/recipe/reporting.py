@@ -11,13 +11,15 @@ from rlhf_core.report.page import render, render_comparison
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
+from .carding import write_card
 from .contents import comparison_content, evaluation_contents, stage_content, texts
 
 PAGE = "report.html"
 
 
 def write_run_page(run: RunFolder) -> Path:
-    """``report.html`` of one run. Returns: its place."""
+    """``report.html`` of one run, and the card of its model. Returns: the page's place."""
+    write_card(run)
     return write_place(str(run.path))
 
 
