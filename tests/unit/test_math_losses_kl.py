@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlhf_core.contract.errors import ShapeError
+from rlhf_core.math.importance import truncated_importance
 from rlhf_core.math.kl import adapt_kl_coef, exact_kl, k1, k2, k3
 from rlhf_core.math.logprobs import entropy, sequence_logprobs, token_logprobs
 from rlhf_core.math.losses import (
@@ -133,3 +135,13 @@ def test_logprobs_and_entropy_by_hand() -> None:
     assert token_logprobs(logits + 100.0, torch.tensor([1])).item() == pytest.approx(math.log(0.25))
     mask = torch.tensor([[True, True, False]])
     assert sequence_logprobs(torch.tensor([[-1.0, -2.0, float("nan")]]), mask).tolist() == [-3.0]
+
+
+def test_importance_weights_by_hand_cut_above_and_without_gradient() -> None:
+    logprobs = torch.tensor([0.5, 0.2, 0.9, 0.3]).log().requires_grad_()
+    sampled = torch.tensor([0.5, 0.4, 0.3, 0.25]).log()
+    weights = truncated_importance(logprobs, sampled, cap=2.0)
+    assert weights.tolist() == pytest.approx([1.0, 0.5, 2.0, 1.2], abs=1e-6)
+    assert not weights.requires_grad
+    with pytest.raises(ShapeError, match="sampled_logprobs"):
+        truncated_importance(logprobs, sampled[:2], cap=2.0)

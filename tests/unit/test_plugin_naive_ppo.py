@@ -239,6 +239,30 @@ def test_lora_dropout_stays_off_and_would_be_told_at_the_first_update():
     assert abs(found - check.expected) > check.tolerance
 
 
+def test_a_sampler_that_rounds_otherwise_weighs_its_tokens_up_to_the_cap_and_leaves_the_ratio_alone():
+    trainer = new_trainer(importance_cap=1.5)
+    rows = collect(trainer, PROMPTS)
+    right = trainer.loss(rows, count(rows)).metrics
+    for found_likelier, weight in ((0.1, math.exp(0.1)), (-0.1, math.exp(-0.1)), (0.9, 1.5)):
+        shifted = [
+            dataclasses.replace(row, logprobs=tuple(x - found_likelier for x in row.logprobs)) for row in rows
+        ]  # fmt: skip
+        metrics = trainer.loss(shifted, count(shifted)).metrics
+        assert metrics["policy_loss"].item() == pytest.approx(weight * right["policy_loss"].item(), abs=1e-5)
+        assert metrics["value_loss"].item() == pytest.approx(right["value_loss"].item(), abs=1e-6)
+        assert metrics["ratio"].item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_in_bfloat16_the_ratio_still_starts_at_one():
+    trainer = new_trainer()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rows = collect(trainer, PROMPTS)
+        metrics = trainer.loss(rows, count(rows)).metrics
+    assert (flat(rows, "old_logprobs") - flat(rows, "logprobs")).abs().max() > 1e-3, "they do round otherwise"
+    assert metrics["ratio"].item() == pytest.approx(1.0, abs=1e-5)
+    assert metrics["step_kl"].item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_the_entropy_bonus_pays_for_entropy():
     plain, paid = (new_trainer(entropy_coef=coef) for coef in (0.0, 0.1))
     rows = collect(plain, PROMPTS)

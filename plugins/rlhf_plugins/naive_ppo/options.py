@@ -25,6 +25,10 @@ class PPOOptions(Options):
     value_coef: float = Field(default=0.1, ge=0)
     """Weight of the value loss."""
 
+    importance_cap: float = Field(default=2.0, ge=1)
+    """Largest weight of a token that scoring finds likelier than sampling did. In float32 every weight is 1; in
+    bfloat16 the two round differently."""
+
     entropy_coef: float = Field(default=0.0, ge=0)
     """Weight of the entropy bonus."""
 

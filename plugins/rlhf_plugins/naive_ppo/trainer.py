@@ -1,8 +1,10 @@
 """Proximal policy optimization for language models (Schulman et al. 2017; Ziegler et al. 2019; Stiennon et al. 2020).
 
 "Naive" is the plain single-process loop: sample, score, subtract the KL to the reference on each token, estimate
-advantages, then several passes in minibatches with clipping. Everything an update compares against (sampling-time
-logprobs, reference logprobs, values, advantages) is worked out once in ``collect`` and kept with the rows.
+advantages, then several passes in minibatches with clipping. Everything an update compares against (old and
+reference logprobs, values, advantages) is worked out once in ``collect`` and kept with the rows. Where sampling and
+scoring round differently (bfloat16), the old logprobs are those of scoring, so that clipping is about the update alone,
+and each token's loss is weighted by how much likelier scoring finds it than sampling did.
 Left out: asynchronous rollouts, value-function pretraining, reward shaping per token.
 """
 
@@ -22,6 +24,7 @@ from rlhf_core.contract.rows import Loss, Rollout, Scored, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, Next, State, TrainContext
 from rlhf_core.math.advantages import center_and_scale, estimate_advantages, mean_and_std, moments
 from rlhf_core.math.averages import averages
+from rlhf_core.math.importance import truncated_importance
 from rlhf_core.math.kl import LARGEST_ERROR, adapt_kl_coef, k3, sequence_estimates
 from rlhf_core.math.losses import clipped_policy_loss, clipped_value_loss
 from rlhf_core.math.masking import pad
@@ -36,7 +39,8 @@ class PPORow(Rollout):
     """A rollout with all that its updates need: per completion a tensor ``[tokens]``, unless said otherwise.
 
     Args:
-        logprobs: (of :class:`Rollout`) the old logprobs of the ratio.
+        logprobs: (of :class:`Rollout`) of the distribution that was sampled from.
+        old_logprobs: of the same policy as scoring gives them, from which the ratio is taken.
         scores: ``[completions]``, as the reward source gave them; ``part_scores`` is ``[parts, completions]``, and
             ``part_names`` names its lines, one per line.
         exact_kl: ``[completions]``, estimates of each completion's KL from the positions that were measured (nats);
@@ -44,6 +48,7 @@ class PPORow(Rollout):
         explained_variance: 1 − Var(returns − values) / Var(returns) of the whole batch, carried by each of its rows.
     """
 
+    old_logprobs: tuple[Tensor, ...]
     ref_logprobs: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     advantages: tuple[Tensor, ...]
@@ -82,7 +87,8 @@ class PPO(BaseTrainer[PPORow]):
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[PPORow]:
         rollouts = self.policy.sample(rows, self.context.sampling, seed=seed)
         scores = self.context.score(rollouts)
-        before = self._score(rollouts, {"values"}, role=self.value_role)
+        old = self._score(rollouts, {"logprobs"})
+        before = old if self.value_role == "policy" else self._score(rollouts, {"values"}, role="value")
         reference = self._score(rollouts, {"logprobs"}, role="reference")
         rewards = self._rewards(rollouts, scores, reference)
         advantages, returns = estimate_advantages(
@@ -91,7 +97,8 @@ class PPO(BaseTrainer[PPORow]):
         explained = self._explained_variance(before.values[before.mask], returns[before.mask])
         advantages = center_and_scale(advantages, *self._moments(advantages[before.mask]))
         columns = {
-            "ref_logprobs": reference.logprobs, "values": before.values, "advantages": advantages, "returns": returns,
+            "old_logprobs": old.logprobs, "ref_logprobs": reference.logprobs, "values": before.values,
+            "advantages": advantages, "returns": returns,
         }  # fmt: skip
         return ppo_rows(rollouts, scores, columns, before.mask, self._exact_kl(rollouts, seed), explained)
 
@@ -99,11 +106,15 @@ class PPO(BaseTrainer[PPORow]):
         now = self._score(rows, {"logprobs", "entropy"})
         values = self._score(rows, {"values"}, role="value").values if self.value_role == "value" else now.values
         mask = now.mask
-        old_logprobs, old_values, advantages, returns = (
-            column(rows, name).to(now.logprobs)[mask] for name in ("logprobs", "values", "advantages", "returns")
+        sampled_logprobs, old_logprobs, old_values, advantages, returns = (
+            column(rows, name).to(now.logprobs)[mask]
+            for name in ("logprobs", "old_logprobs", "values", "advantages", "returns")
         )
         logprobs = now.logprobs[mask]
-        policy_loss = clipped_policy_loss(logprobs, old_logprobs, advantages, clip_range=self.options.clip_range)
+        weights = truncated_importance(old_logprobs, sampled_logprobs, cap=self.options.importance_cap)
+        policy_loss = weights * clipped_policy_loss(
+            logprobs, old_logprobs, advantages, clip_range=self.options.clip_range
+        )
         value_loss = clipped_value_loss(values[mask], old_values, returns, clip_range=self.options.value_clip_range)
         entropy = now.entropy[mask]
         total = policy_loss + self.options.value_coef * value_loss - self.options.entropy_coef * entropy
@@ -169,9 +180,8 @@ class PPO(BaseTrainer[PPORow]):
                 metric="ratio",
                 expected=1.0,
                 tolerance=1e-3,
-                meaning="before the first update the policy must give each sampled token the probability it was "
-                "sampled with; it does not: sampling and scoring see different masks, positions, temperatures or "
-                "dropout",
+                meaning="before the first update the policy must give each sampled token the probability that it had "
+                "when the batch was collected; it does not: weights moved in between, or dropout is on",
             )
         ]
 
