@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .contract.reward import Completion, Reward, RewardContext, RewardSource, Scores
     from .contract.tracker import Tracker
     from .contract.trainer import BaseTrainer, TrainContext, Trainer
-    from .recipe.api import evaluate, resume, train
+    from .recipe.api import dry_run, evaluate, resume, train
     from .recipe.handle import Run
     from .recipe.sweep import sweep
 
@@ -55,6 +55,7 @@ _HOMES = {
     "TrainContext": "contract.trainer",
     "Trainer": "contract.trainer",
     "Verdict": "contract.judge",
+    "dry_run": "recipe.api",
     "evaluate": "recipe.api",
     "hookimpl": "contract.components",
     "resume": "recipe.api",
@@ -65,8 +66,8 @@ _HOMES = {
 __all__ = [
     "BaseTrainer", "Completion", "Component", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
     "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
-    "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "evaluate", "hookimpl", "resume",
-    "sweep", "train",
+    "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "dry_run", "evaluate", "hookimpl",
+    "resume", "sweep", "train",
 ]  # fmt: skip
 
 

@@ -223,6 +223,79 @@ def test_going_on_with_other_options_is_refused(rlhf: Rlhf, home: Path) -> None:
     assert "trainer.beta: 0.1 → 0.9" in done.err
 
 
+# --- --dry-run
+
+
+def listing(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+def test_a_dry_run_takes_a_real_step_and_leaves_nothing(rlhf: Rlhf, home: Path) -> None:
+    before = listing(home)
+    done = rlhf("train", "--algo", "dpo", "--config", "small.yaml", "--steps", "7", "--dry-run")
+    assert done.code == 0
+    assert listing(home) == before
+    facts = {line.strip().partition("  ")[0]: line for line in done.out.splitlines()}
+    # r = 2 on c_attn (16 → 48), c_proj (16 → 16), c_fc (16 → 64) and the MLP's c_proj (64 → 16), in two layers.
+    trained = 2 * 2 * ((16 + 48) + (16 + 16) + (16 + 64) + (64 + 16))
+    assert f"{trained:,} of them trained" in facts["parameters"]
+    assert f"policy {trained:,}" in facts["by role"]
+    assert "(7 steps, 5 evaluations, 7 checkpoints" in facts["the whole"]  # 0, 2, 4, 6 and the end
+    assert "loss is 0.693147" in facts["check passed"]
+    assert "not trained yet" not in done.out  # sft is finished, so the step was taken from it
+
+
+def test_a_dry_run_from_python_counts_what_the_rows_hold(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    rows = [{"prompt": "ab", "completion": "c" * count} for count in (1, 2, 3, 40, 5)]
+    found = rlhf_core.dry_run(
+        "sft", config="small.yaml", data=rows, tell=[].append,
+        set={"data.validation": None, "data.max_completion_tokens": 10, "training.batch_size": 2},
+    )  # fmt: skip
+    assert found.tokens is not None
+    # BOS, two letters and the template's line end; the letters and EOS, or ten letters where it is cut.
+    prompt, completions = 4, [2, 3, 4, 10, 6]
+    assert found.tokens.whole == 5 * prompt + sum(completions)
+    assert found.tokens.per_step == pytest.approx((5 * prompt + sum(completions)) / 5 * 2)
+    assert found.tokens.longest == prompt + 10
+    assert found.reports["train"].truncated == 1
+    assert found.pace is not None
+    assert found.pace.evaluations == 0
+    assert found.pace.whole > found.pace.step > 0
+    assert found.memory is not None
+    assert found.memory.peak >= found.memory.before > 0
+
+
+def test_a_dry_run_asks_no_judge_and_counts_its_questions(
+    rlhf: Rlhf, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    recipe = RECIPE.replace('{reward: reward-model, run: "stage:reward"}', "{reward: judge, judge: {judge: chatgpt}}")
+    (home / "judged.yaml").write_text(recipe.replace("name: small", "name: judged").replace("steps: 1", "steps: 3"))
+    done = rlhf("train", "--algo", "ppo", "--config", "judged.yaml", "--dry-run")
+    assert done.code == 0
+    assert "sft is not trained yet: tried on the base" in done.out
+    assert "chatgpt was not asked: every score was 0 in this step" in done.out
+    # 4 rollouts per step; per evaluation as many held-out prompts and 2 samples, at steps 0, 2 and 3.
+    held_out = rlhf_core.Run("runs/small/ppo").info["data"]["validation"]["kept"]
+    per_evaluation = min(4, held_out) + 2
+    assert f"about {4 * 3 + per_evaluation * 3} questions (4 per step × 3 + {per_evaluation} per evaluation × 3)" in (
+        done.out
+    )
+
+
+def test_a_dry_recipe_tries_each_stage_on_what_is_there(rlhf: Rlhf, home: Path) -> None:
+    before = listing(home)
+    judged = ["--set", "evaluate.judge={judge: chatgpt}"]
+    done = rlhf("run", "small.yaml", "--output", "runs/dry", "--dry-run", *judged)
+    assert done.code == 0
+    assert listing(home) == before
+    assert done.out.count("sft is not trained yet: tried on the base") == 3
+    assert "no step was taken: it needs reward, not trained yet" in done.out
+    # 3 prompts, 2 answers each: sft is the baseline and graded, dpo and ppo are compared in both orders.
+    assert f"about {3 * 2 * (1 + 2 + 2)} questions" in done.out
+
+
 # --- what one does with runs
 
 

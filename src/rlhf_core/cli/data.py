@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .main import Setup
+
+if TYPE_CHECKING:
+    from rlhf_core.recipe.preview import ShownRow
 
 
 @click.group("data")
@@ -47,10 +50,15 @@ def show(setup: Setup, /, **given: Any) -> None:
     for line in shown.report:
         click.echo(line)
     for row in shown.rows[given["skip"] : given["skip"] + given["count"]]:
-        click.echo(f"\n{row.record_id}")
-        click.echo("  " + "|".join(_visible(piece) for piece in row.prompt))
-        for completion in row.completions:
-            click.echo("  " + "".join(f"[{click.style(_visible(piece), fg='green')}]" for piece in completion))
+        click.echo("")
+        print_row(row)
+
+
+def print_row(row: ShownRow) -> None:
+    click.echo(row.record_id)
+    click.echo("  " + "|".join(_visible(piece) for piece in row.prompt))
+    for completion in row.completions:
+        click.echo("  " + "".join(f"[{click.style(_visible(piece), fg='green')}]" for piece in completion))
 
 
 def _visible(piece: str) -> str:

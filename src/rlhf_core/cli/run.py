@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .main import Setup
+
+if TYPE_CHECKING:
+    from rlhf_core.recipe.resolved import Recipe
 
 
 @click.command("run")
@@ -15,6 +19,7 @@ from .main import Setup
 @click.option("--data", multiple=True, metavar="NAME=PATH", help="One of its input files; PATH alone where it has one.")
 @click.option("--seed", type=int, help="Of every stage that has none of its own.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as stages.dpo.trainer.beta=0.2.")
+@click.option("--dry-run", is_flag=True, help="One step of each stage; tell what they take; keep nothing.")
 @click.pass_obj
 def command(
     setup: Setup,
@@ -23,6 +28,7 @@ def command(
     data: tuple[str, ...],
     seed: int | None,
     settings: tuple[str, ...],
+    dry_run: bool,
 ) -> int:
     """Run a recipe: stages in order, then their evaluation, then the report.
 
@@ -41,6 +47,9 @@ def command(
     written = with_given(read(recipes), *told_apart(data))
     recipe = resolve(with_settings(written, given), setup.catalog)
     root = Path(output) if output else Path("runs") / recipe.name
+    if dry_run:
+        rehearse(setup, recipe, root)
+        return 0
     result = run_recipe(recipe, Session(setup.catalog, root, setup.command, click.echo, listeners))
     if result.stopped is not None:
         click.echo(f"stopped in {result.stopped}; all is saved. Go on with\n  {setup.command}")
@@ -48,3 +57,23 @@ def command(
     print_evaluations(result.evaluations)
     click.echo(f"report: {result.page}")
     return 0
+
+
+def rehearse(setup: Setup, recipe: Recipe, root: Path) -> None:
+    """Each stage on what is finished of the others, then what the evaluation's judge will be asked."""
+    from rlhf_core.recipe.dryrun import dry_run_stage, finished_runs
+    from rlhf_core.recipe.questions import evaluation_questions
+
+    from .dryrun import question_facts, show
+    from .tables import print_columns
+
+    runs, reports = finished_runs(recipe, root), {}
+    for stage in recipe.stages:
+        found = dry_run_stage(stage, setup.catalog, runs)
+        reports[stage.name] = found.reports["validation"]
+        show(found)
+        click.echo("")
+    questions = evaluation_questions(recipe, setup.catalog, reports)
+    if questions is not None:
+        click.echo("evaluation")
+        print_columns(list(question_facts(questions)), indent="  ")

@@ -35,6 +35,7 @@ from .main import Setup
     "--track", multiple=True, metavar="NAME", help="Also send metrics to a tracker: tensorboard, wandb, trackio."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option, such as trainer.beta=0.2.")
+@click.option("--dry-run", is_flag=True, help="Load all, take one step, tell what the training takes; keep nothing.")
 @click.option("--resume", is_flag=False, flag_value="", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("-h", "--help", "show_help", is_flag=True, help="Show this, and the options of --algo.")
 @click.pass_context
@@ -44,6 +45,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     \b
     rlhf train --algo dpo
     rlhf train --algo dpo --config puns --set trainer.beta=0.2 --model gpt2 --data pairs.jsonl --output runs/mine
+    rlhf train --algo dpo --dry-run
     rlhf train --algo ppo --help
     rlhf train --resume runs/mine
     """
@@ -52,6 +54,8 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         show_help(ctx, setup, given["algo"])
         return 0
     if given["resume"] is not None:
+        if given["dry_run"]:
+            raise click.UsageError("--dry-run is for a training that has not begun; leave --resume out")
         return resume(setup, given)
     return train(setup, given)
 
@@ -81,14 +85,19 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
     from .progress import listeners
 
     loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device", "paranoid")}
-    output = given["output"]
     data, files = data_of(given["data"])
-    run = api.train(
-        given["algo"], config=given["configs"] or (DEFAULT_RECIPE,), stage=given["stage"], model=given["model"],
-        data=data, files=files, reward=given["reward"], start=given["start"], output=output, seed=given["seed"],
-        track=given["track"], set=given["settings"], tell=click.echo, observers=listeners, catalog=setup.catalog,
-        command=setup.command,
+    asked = {
+        "config": given["configs"] or (DEFAULT_RECIPE,), "data": data, "files": files, "set": given["settings"],
+        **{key: given[key] for key in ("stage", "model", "reward", "start", "output", "seed", "track")},
         **{key: value for key, value in loop.items() if value is not None},
+    }  # fmt: skip
+    if given["dry_run"]:
+        from .dryrun import show
+
+        show(api.dry_run(given["algo"], tell=click.echo, catalog=setup.catalog, **asked))
+        return 0
+    run = api.train(
+        given["algo"], tell=click.echo, observers=listeners, catalog=setup.catalog, command=setup.command, **asked
     )  # fmt: skip
     return tell_end(run)
 

@@ -79,6 +79,9 @@ class FullRoles:
     def keeps_reference(self) -> bool:
         return REFERENCE in self._owned
 
+    def role_of(self, name: str) -> str:
+        return name.partition(".")[0]
+
     def before_loading(self, state: Mapping[str, Tensor]) -> None:
         if KEPT_REFERENCE in state:
             self._network(REFERENCE)

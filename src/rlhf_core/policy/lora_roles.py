@@ -107,6 +107,9 @@ class LoraRoles:
     def keeps_reference(self) -> bool:
         return True
 
+    def role_of(self, name: str) -> str:
+        return name.split(".")[-2]  # … .lora_A.ROLE.weight
+
     def before_loading(self, state: Mapping[str, Tensor]) -> None:
         """The reference is kept from the beginning."""
 

@@ -174,6 +174,17 @@ class TrunkPolicy:
         heads = sum(parameter.numel() for parameter in self.heads.parameters())
         return {"trained": sum(p.numel() for p in self.trained().values()), "total": total + heads}
 
+    def trained_counts(self) -> dict[str, int]:
+        """Trained parameters by role, and by head as ``head NAME``."""
+        counts: dict[str, int] = {}
+        for name, parameter in self.roles.trained():
+            role = self.roles.role_of(name)
+            counts[role] = counts.get(role, 0) + parameter.numel()
+        for name, parameter in self.heads.trained().items():
+            head = f"head {name.split('.')[1]}"
+            counts[head] = counts.get(head, 0) + parameter.numel()
+        return counts
+
     def _checked(self, rows: Sequence[Row]) -> list[Row]:
         """Rows that have completions, none of them too long."""
         for row in rows:

@@ -44,6 +44,9 @@ class Roles(Protocol):
     def keeps_reference(self) -> bool:
         """Whether the reference can be asked without a copy being made for it."""
 
+    def role_of(self, name: str) -> str:
+        """The role that a trained parameter of that name belongs to."""
+
     def before_loading(self, state: Mapping[str, Tensor]) -> None:
         """Called with a checkpoint's tensors before the trained weights are overwritten by them."""
 

@@ -16,6 +16,7 @@ from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
 from .asking import Question, free_name, pose
 from .choosing import Wish, choose
+from .dryrun import DryRun, dry_run_stage, finished_runs
 from .evaluating import Measurement
 from .handle import EvaluatedRun, Run
 from .lending import finished_model
@@ -61,12 +62,9 @@ def train(
     Raises: RLHFError for everything that a user can mend.
     """
     catalog = catalog or default_catalog()
-    wish = Wish(
-        algo=algo, stage=stage, configs=(config,) if isinstance(config, str) else tuple(config), model=model,
-        data=_data(data), files={name: str(path) for name, path in (files or {}).items()},
-        reward=str(reward.path) if isinstance(reward, Run) else reward,
-        start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
-        track=tuple(track), settings=as_typed(set),
+    wish = _wish(
+        algo, config=config, stage=stage, model=model, data=data, files=files, reward=reward, start=start, seed=seed,
+        track=track, set=set, **training,
     )  # fmt: skip
     choice = choose(wish, catalog)
     for line in choice.told:
@@ -86,6 +84,29 @@ def train(
     prepared = prepare(wanted, catalog, folders(runs, wanted.needs), ahead[choice.name])
     run, _ = train_stage(prepared, target, choice.recipe, session)
     return Run(run.path, catalog=catalog)
+
+
+def dry_run(
+    algo: str | None = None, *, tell: Tell = print, catalog: Catalog | None = None, **asked: Any
+) -> DryRun:  # fmt: skip
+    """What :func:`train` would do if it were given the same: one real step, in a folder that is thrown away.
+
+    Nothing that the stage needs is trained first. Runs of an earlier training are used; else the base stands in for the
+    start, and where nothing can, no step is taken: ``told`` of the result says so.
+
+    Args:
+        asked: arguments of :func:`train`.
+    Raises: RLHFError as :func:`train`.
+    """
+    catalog = catalog or default_catalog()
+    output = asked.pop("output", None)
+    choice = choose(_wish(algo, **asked), catalog)
+    for line in choice.told:
+        tell(line)
+    if output is not None:
+        require_free(Path(output))
+    runs = finished_runs(choice.recipe, DEFAULT_ROOT / choice.recipe.name)
+    return dry_run_stage(choice.recipe.stage(choice.name), catalog, runs)
 
 
 def evaluate(
@@ -153,6 +174,21 @@ def default_output(name: str, root: Path = DEFAULT_ROOT) -> Path:
     """``runs/NAME-DATE-TIME``, with a number behind it where two begin in one second."""
     path = root / f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
     return free_folder(path, "-") if path.exists() else path
+
+
+def _wish(
+    algo: str | None, *, config: str | Sequence[str] = DEFAULT_RECIPE, stage: str | None = None,
+    model: str | None = None, data: str | Path | Records | None = None, files: Mapping[str, str | Path] | None = None,
+    reward: Any = None, start: str | Run | None = None, seed: int | None = None, track: Sequence[str] = (),
+    set: Settings = (), **training: Any,
+) -> Wish:  # fmt: skip
+    return Wish(
+        algo=algo, stage=stage, configs=(config,) if isinstance(config, str) else tuple(config), model=model,
+        data=_data(data), files={name: str(path) for name, path in (files or {}).items()},
+        reward=str(reward.path) if isinstance(reward, Run) else reward,
+        start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
+        track=tuple(track), settings=as_typed(set),
+    )  # fmt: skip
 
 
 def _data(data: str | Path | Records | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rlhf_core.contract.rows import Row
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.encoding import encode
 from rlhf_core.policy.policy import context_length
@@ -39,11 +40,12 @@ def preview(stage: Stage, catalog: Catalog, *, split: Literal["train", "validati
     codec = make_codec(prepared, trunk.tokenizer, context_length(trunk))
     loaded = prepared.train if split == "train" else prepared.validation
     encoded = encode(loaded.records, codec, labels=prepared.labels, report=loaded.report)
-    rows = [
-        ShownRow(row.record_id, _pieces(codec, row.prompt), [_pieces(codec, tokens) for tokens in row.completions])
-        for row in encoded.rows
-    ]
-    return Preview(rows, encoded.report.lines())
+    return Preview([shown_row(row, codec) for row in encoded.rows], encoded.report.lines())
+
+
+def shown_row(row: Row, codec: TextCodec) -> ShownRow:
+    completions = [_pieces(codec, tokens) for tokens in row.completions]
+    return ShownRow(row.record_id, _pieces(codec, row.prompt), completions)
 
 
 def _pieces(codec: TextCodec, tokens: Iterable[int]) -> list[str]:

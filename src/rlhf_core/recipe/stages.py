@@ -18,6 +18,7 @@ from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.engine import Engine
 from rlhf_core.training.observers import Observer
+from rlhf_core.training.options import TrainingOptions
 from rlhf_core.training.outcome import Outcome
 from rlhf_core.training.precision import choose_device
 
@@ -144,11 +145,9 @@ def run_stage(
         *(TrackerObserver(section.build(), run.path, config) for section in prepared.stage.track),
         HookObserver(prepared.lender.catalog.manager, run.path, config),
     ]
-    engine = Engine(
-        policy, prepared.trainer, train.rows, validation.rows, {**validation.by_id, **train.by_id},
-        prepared.stage.options.training, sampling=prepared.stage.options.sampling.spec(), run=run,
-        reward=build_reward(prepared), seed=prepared.stage.options.seed, observers=heard, labels=prepared.labels,
-        identity=_identity(prepared, config),
+    engine = make_engine(
+        prepared, policy, train, validation, run, reward=build_reward(prepared),
+        options=prepared.stage.options.training, observers=heard,
     )  # fmt: skip
     # Only now has the trainer said what it trains.
     run.update(parameters=policy.parameter_counts())
@@ -159,6 +158,19 @@ def run_stage(
             getattr(observer, "failed", lambda: None)()
         raise
     return run, outcome
+
+
+def make_engine(
+    prepared: Prepared, policy: TrunkPolicy, train: Encoded, validation: Encoded, run: RunFolder, *,
+    reward: Any, options: TrainingOptions, observers: Sequence[Observer],
+) -> Engine:  # fmt: skip
+    """The loop over the stage's rows. Raises: RLHFError for options that do not fit."""
+    config = prepared.stage.plain(dict(prepared.runs))
+    return Engine(
+        policy, prepared.trainer, train.rows, validation.rows, {**validation.by_id, **train.by_id}, options,
+        sampling=prepared.stage.options.sampling.spec(), run=run, reward=reward, seed=prepared.stage.options.seed,
+        observers=observers, labels=prepared.labels, identity=_identity(prepared, config),
+    )  # fmt: skip
 
 
 def build_policy(prepared: Prepared) -> TrunkPolicy:
