@@ -103,6 +103,13 @@ def test_gradients_that_are_clipped_to_nothing_are_gone_however_large_they_were(
     assert "gradients-gone" in names(rows(grad_norm=flat(2.0)), max_grad_norm=1e-10)
 
 
+def test_a_series_of_zeros_is_no_trouble_to_any_detector():
+    zeros = [0.0] * STEPS
+    metrics = ("loss", "score", "kl_k3", "length", "entropy", "accuracy", "grad_norm", "text/word-length")
+    names(rows(**dict.fromkeys(metrics, zeros)) + held_out(**dict.fromkeys(metrics, zeros)))
+    assert "validation-rising" not in names(held_out(loss=zeros))
+
+
 def test_running_text_need_not_end():
     assert "no-eos" not in names(held_out(**{"text/finished": [0.0] * STEPS}), answers_end=False)
 

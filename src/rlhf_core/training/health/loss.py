@@ -6,6 +6,8 @@ from .finding import Finding
 from .history import History, number
 
 LEAST_ROWS = 4
+TINY = 1e-3
+"""Nats below which a loss is zero, and shares of it mean nothing."""
 RISE = 0.05
 """Share of the best loss by which it may come back."""
 
@@ -16,14 +18,14 @@ def validation_rising(history: History) -> Finding | None:
         return None
     best = min(range(len(loss)), key=loss.values.__getitem__)
     late = loss.latest(2)
-    rise = min(late.values) - loss.values[best]
-    if best >= len(loss) - 2 or rise < RISE * abs(loss.values[best]):
+    rise = (min(late.values) - loss.values[best]) / max(abs(loss.values[best]), TINY)
+    if best >= len(loss) - 2 or rise < RISE:
         return None
     return Finding(
-        size=rise / abs(loss.values[best]),
+        size=rise,
         says="the held-out loss rises: what is learnt now holds for the training rows alone",
         evidence=f"best {number(loss.values[best])} at step {loss.steps[best]}, now {number(late.values[-1])} at step "
-        f"{late.steps[-1]} ({rise / abs(loss.values[best]):+.0%})",
+        f"{late.steps[-1]} ({rise:+.0%})",
         cause="too many epochs, or too high a learning rate, for this much data",
         mend="set training.early_stopping, lower training.epochs or training.learning_rate, or add data",
     )
