@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -112,11 +112,26 @@ def compare_with(options: PPOOptions) -> list[Result]:
         "whitened advantages": flat(rollout.whitened for rollout in seen),
         "policy loss of each step": [loss for rollout in seen for loss in rollout.losses[0]],
         "value loss of each step": [loss for rollout in seen for loss in rollout.losses[1]],
-        "policy weights after the last step": flat(start.parameters()),
-        "value weights after the last step": flat([*value_model.transformer.parameters(), value_model.score.weight]),
+        "policy weights after the last step": with_gradient(start, start.parameters()),
+        "value weights after the last step": with_gradient(value_model, value_model.parameters()),
     }
     label = f"PPO ({options.kl_estimator}, γ = {options.gamma:g}): "
     return [Result(label + name, numbers, ours.found(name)) for name, numbers in theirs.items()]
+
+
+def with_gradient(model: Any, weights: Iterable[Tensor]) -> list[float]:
+    """All numbers but the biases of attention's keys, ``weights`` in the order of ``model``'s.
+
+    Those biases add the same to all logits of a query: their gradient is rounding error, and Adam steps by its sign.
+    """
+    kept = []
+    for (name, _), tensor in zip(model.named_parameters(), weights, strict=True):
+        if name.endswith("c_attn.bias"):
+            query, _, value = tensor.chunk(3)
+            kept += [query, value]
+        else:
+            kept.append(tensor)
+    return flat(kept)
 
 
 @torch.no_grad()
@@ -222,6 +237,7 @@ class OurSide:
         self.policy.score([row], "reference")  # keeps the start as reference
         *network, weight, _ = groups["value"]
         self.weights = {"policy": list(groups["policy"]), "value": [*network, weight]}
+        self.models = {"policy": start, "value": value_model}
         with torch.no_grad():
             weight.copy_(value_model.score.weight)
             for ours, theirs in zip(groups["policy"], start.parameters(), strict=True):
@@ -278,4 +294,6 @@ class OurSide:
 
     def found(self, name: str) -> list[float]:
         kind, _, rest = name.partition(" ")
-        return flat(self.weights[kind]) if rest.startswith("weights") else self.numbers[name]
+        if rest.startswith("weights"):
+            return with_gradient(self.models[kind], self.weights[kind])
+        return self.numbers[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,8 @@ def compare(runs: tuple[str, ...]) -> None:
     columns = ["", *(str(folder.path) for folder in folders)]
     print_table(columns, [[key, *values] for key, values in differing_settings(folders).items()], title="options")
     held_out = [_row(folder, "validation") for folder in folders]
-    metrics = [name for name in dict.fromkeys(name for row in held_out for name in row) if name not in _HEAD]
-    rows = [[name, *(_shown(row.get(name)) for row in held_out)] for name in metrics]
+    metrics = dict.fromkeys(name for row in held_out for name in row if name not in _HEAD and not name.endswith("_se"))
+    rows = [[name, *(shown(row, name) for row in held_out)] for name in metrics]
     print_table(columns, rows, title="last held-out metrics")
     evaluations = [(folder.newest_evaluation() or {}).get("summary", []) for folder in folders]
     measured = [{row["name"]: row for row in summary} for summary in evaluations]
@@ -104,8 +105,12 @@ def _numbers(row: dict[str, Any]) -> str:
     return "  ".join(f"{name} {row[name]:.4g}" for name in wanted)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value or "")
+def shown(row: Mapping[str, Any], name: str) -> str:
+    """A metric with its 95 % interval where its standard error was written."""
+    value, error = row.get(name), row.get(f"{name}_se")
+    if not isinstance(value, int | float):
+        return str(value or "")
+    return f"{value:.4g}" if error is None else f"{value:.4g} ± {1.96 * error:.2g}"
 
 
 def _evaluations(run: RunFolder) -> dict[str, Any]:
