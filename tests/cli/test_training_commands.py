@@ -173,8 +173,11 @@ def test_no_such_model_is_one_line(rlhf: Rlhf, home: Path) -> None:
 def test_ones_own_rows_train_from_the_base(rlhf: Rlhf, home: Path) -> None:
     rows = [{"prompt": f"q{i}", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(6)]
     write_rows(home / "own.jsonl", rows)
-    done = rlhf("train", "--algo", "dpo", "--config", "small.yaml", "--data", "own.jsonl", "--output", "runs/own")
+    done = rlhf(
+        "train", "--algo", "dpo", "--config", "small.yaml", "--data", "own.jsonl", "--output", "runs/own", "--paranoid"
+    )
     assert done.code == 0
+    assert "paranoid: true" in (home / "runs/own/recipe.yaml").read_text()
     assert "dpo: starts from the base and not from sft, since --data is given" in done.out
     assert read_run(home / "runs/own")["from"] == "base"
     evaluated = rlhf("evaluate", "--run", "runs/own")
@@ -205,7 +208,7 @@ def test_ctrl_c_saves_prints_the_command_that_goes_on_and_ends_at_the_same_weigh
     assert "stopped at step 2 of 4; all is saved. Go on with\n  rlhf train --resume runs/cut" in cut.out
     assert read_run(home / "runs/cut")["status"] == "stopped"
     assert not (home / "runs/cut/model").exists()
-    resumed = rlhf("train", "--resume", "runs/cut")
+    resumed = rlhf("train", "--resume", "runs/cut", "--paranoid")  # which looks closer and moves nothing
     assert resumed.code == 0
     assert "dpo: goes on at step 2 of 4" in resumed.out
     one = load_file(home / "runs/whole/model/adapter_model.safetensors")

@@ -111,6 +111,18 @@ def test_rates_too_small_to_move_a_weight_are_no_fault(tmp_path, options):
     assert training(tmp_path / "r", ToySFT(), tiny_policy(None), **options).train().status == "finished"
 
 
+def test_an_output_layer_that_a_reward_model_never_reads_is_not_trained(tmp_path):
+    built = training(tmp_path / "r", ToyReward(), tiny_policy(None, tie_word_embeddings=False))
+    before = built.policy.roles.model.lm_head.weight.clone()
+    assert "reward.lm_head.weight" not in built.policy.trained()
+    assert built.train().status == "finished"
+    assert torch.equal(built.policy.roles.model.lm_head.weight, before)
+    assert (
+        "policy.lm_head.weight"
+        in training(tmp_path / "p", ToySFT(), tiny_policy(None, tie_word_embeddings=False)).policy.trained()
+    )
+
+
 def test_equal_scores_are_no_fault_of_the_adapters(tmp_path):
     class Still(ToyPPO):
         noise = 0.0

@@ -52,8 +52,10 @@ class FullRoles:
             free = all(network is not self.model for network in self._owned.values())
             self._owned[role] = self.model if free else self._copy_of_start(role)
         self._trained.add(role)
-        self._owned[role].requires_grad_(True)
-        return list(self._owned[role].parameters())
+        parameters = [parameter for _, parameter in self._trainable(role)]
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        return parameters
 
     def acting(self, role: str) -> AbstractContextManager[PreTrainedModel]:
         return nullcontext(self._network(role))
@@ -63,9 +65,7 @@ class FullRoles:
 
     def trained(self) -> Iterator[tuple[str, Parameter]]:
         return (
-            (f"{role}.{name}", parameter)
-            for role in sorted(self._trained)
-            for name, parameter in self._owned[role].named_parameters()
+            (f"{role}.{name}", parameter) for role in sorted(self._trained) for name, parameter in self._trainable(role)
         )
 
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
@@ -109,6 +109,17 @@ class FullRoles:
         with quietly():
             network = AutoModelForCausalLM.from_pretrained(folder, dtype=self.model.dtype, local_files_only=True)
         self._owned[role] = network.to(self.model.device).requires_grad_(False)
+
+    def _trainable(self, role: str) -> Iterator[tuple[str, Parameter]]:
+        """All weights; without the output layer where a role is read through heads and the layer is its own.
+
+        It would have no part in the loss, and weight decay alone would move it.
+        """
+        network = self._owned[role]
+        output = network.get_output_embeddings()
+        embedded = {id(parameter) for parameter in network.get_input_embeddings().parameters()}
+        unread = set() if role == POLICY else {id(parameter) for parameter in output.parameters()} - embedded
+        return (item for item in network.named_parameters() if id(item[1]) not in unread)
 
     def _network(self, role: str) -> PreTrainedModel:
         if role in self._owned:
