@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .contract.reward import Completion, Reward, RewardContext, RewardSource, Scores
     from .contract.tracker import Tracker
     from .contract.trainer import BaseTrainer, TrainContext, Trainer
-    from .recipe.api import dry_run, evaluate, resume, train
+    from .recipe.api import dry_run, evaluate, rank, resume, train
     from .recipe.handle import Run
     from .recipe.sweep import sweep
 
@@ -58,6 +58,7 @@ _HOMES = {
     "dry_run": "recipe.api",
     "evaluate": "recipe.api",
     "hookimpl": "contract.components",
+    "rank": "recipe.api",
     "resume": "recipe.api",
     "sweep": "recipe.sweep",
     "train": "recipe.api",
@@ -67,7 +68,7 @@ __all__ = [
     "BaseTrainer", "Completion", "Component", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
     "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
     "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "dry_run", "evaluate", "hookimpl",
-    "resume", "sweep", "train",
+    "rank", "resume", "sweep", "train",
 ]  # fmt: skip
 
 

@@ -28,12 +28,10 @@ def measured(*words: str) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["plugins"], ["train", "--help"], ["run", "--help"]])
-def test_help_and_listing_load_nothing_heavy_and_take_little_time(words: list[str]) -> None:
-    tries = [measured(*words)[1] for _ in range(3)]
-    assert [found[0] for found in tries] == ["0"] * 3
-    assert [found[2:] for found in tries] == [[]] * 3
-    # The bound of the product is 150 ms on an idle machine; the best of three tries bears a busy one.
-    assert min(float(found[1]) for found in tries) < 0.15
+def test_help_and_listing_load_nothing_heavy(words: list[str]) -> None:
+    """What takes the time is what is imported: benchmarks/startup.py measures the seconds."""
+    code, _, *heavy = measured(*words)[1]
+    assert (code, heavy) == ("0", [])
 
 
 def test_runs_are_listed_shown_and_compared_without_what_trained_them(tmp_path: Path) -> None:

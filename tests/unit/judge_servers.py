@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,15 +42,22 @@ def failure(status: int, message: str = "no", code: str | None = None, param: st
 
 
 class ScriptedServer(ThreadingHTTPServer):
-    """Answers request number i with ``script(request, i)`` and keeps every request and key it was sent."""
+    """Answers request number i with ``script(request, i)`` and keeps every request, key and header it was sent.
+
+    ``tickets``: whether ``TICKET`` in a reply becomes the question's own, as a judge that reads the question writes it.
+    """
 
     daemon_threads = True
 
-    def __init__(self, script: Callable[[Request, int], Response]) -> None:
+    request_queue_size = 64
+
+    def __init__(self, script: Callable[[Request, int], Response], *, tickets: bool = True) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script = script
+        self.tickets = tickets
         self.requests: list[Request] = []
         self.keys: list[str] = []
+        self.headers: list[Mapping[str, str]] = []
         self.lock = threading.Lock()
 
     @property
@@ -58,6 +66,12 @@ class ScriptedServer(ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """A client that gave up is part of the tests."""
+
+
+def with_ticket(response: Response, request: Request) -> Response:
+    """The response with ``TICKET`` replaced by the one that the question asked for, as a judge that reads it would."""
+    asked = re.search(r'"ticket": "(\w+)"', request["messages"][0]["content"])
+    return replace(response, body=response.body.replace("TICKET", asked.group(1))) if asked else response
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,7 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
             number = len(self.server.requests)
             self.server.requests.append(request)
             self.server.keys.append(self.headers["Authorization"])
+            self.server.headers.append(self.headers)
         response = self.server.script(request, number)
+        if self.server.tickets:
+            response = with_ticket(response, request)
         threading.Event().wait(response.wait)
         self.close_connection = response.cut or response.reset
         if response.reset:
@@ -87,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(script: Callable[[Request, int], Response]) -> Iterator[ScriptedServer]:
-    server = ScriptedServer(script)
+def serving(script: Callable[[Request, int], Response], *, tickets: bool = True) -> Iterator[ScriptedServer]:
+    server = ScriptedServer(script, tickets=tickets)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

@@ -12,6 +12,7 @@ from rlhf_core.contract.evaluator import EvalContext
 from rlhf_core.contract.judge import Grade, Pair, Verdict
 from rlhf_core.contract.reward import Completion
 from rlhf_core.evaluation.judging import GradingEvaluator, PairwiseEvaluator, judge_evaluator
+from rlhf_core.evaluation.probing import ATTACKS
 from rlhf_core.evaluation.result import EvaluationResult
 from rlhf_core.evaluation.running import evaluate
 
@@ -132,3 +133,70 @@ def test_a_judge_that_loses_answers_is_refused() -> None:
     own = [Completion(prompt="p", text="a", group="g")]
     with pytest.raises(RLHFError, match="compare gave 1 replies to 2 questions"):
         evaluate(own, {"j": PairwiseEvaluator(Lossy(longer))}, EvalContext(lend=lend()), baseline=own)  # type: ignore[arg-type]
+
+
+# What a result has to be more than
+
+
+def prefers_x(pair: Pair) -> Verdict:
+    return Verdict(winner="first" if "x" in pair.first.text else "second")
+
+
+def test_judges_that_know_nothing_stand_beside_the_result() -> None:
+    result = judged(longer, ["aaa", "a", "aa", "aaaa"], ["a", "aa", "aa", "a"])
+    assert result["judge/by-longest"].estimate.value == result["judge/win-rate"].estimate.value
+    assert result["judge/agrees-with-longest"].estimate.value == 1.0
+    assert result["judge/by-first"].estimate.value == 0.5
+    assert 0.0 <= result["judge/by-random"].estimate.value <= 1.0  # type: ignore[operator]
+    against = judged(
+        lambda pair: Verdict(winner="first" if "x" in pair.first.text else "second"), ["x"] * 8, ["yy"] * 8
+    )
+    assert against["judge/win-rate"].estimate.value == 1.0
+    assert against["judge/by-longest"].estimate.value == 0.0
+    assert against["judge/agrees-with-longest"].estimate.value == 0.0
+
+
+def test_a_judge_of_length_alone_has_half_the_wins_once_length_is_taken_out() -> None:
+    run = ["a" * (2 + number % 7) for number in range(60)]
+    baseline = ["a" * (1 + number % 5) for number in range(60)]
+    result = judged(longer, run, baseline)
+    assert result["judge/win-rate"].estimate.value > 0.6  # type: ignore[operator]
+    controlled = result["judge/length-controlled-win-rate"]
+    assert controlled.estimate.value == pytest.approx(0.5, abs=0.12)
+    assert controlled.conclusion == "not distinguishable"
+    assert controlled.neutral == 0.5
+
+
+def test_a_result_says_how_sure_it_is_and_what_so_many_prompts_can_show() -> None:
+    result = judged(longer, ["aaa"] * 9 + ["a"], ["aa"] * 10)
+    row = result["judge/win-rate"].to_json()
+    assert row["p"] == pytest.approx(22 / 1024, abs=0.006)
+    assert row["q"] is None
+    assert row["detectable"] is not None
+    assert row["detectable"] > 0.1  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("share", "gullible"), [(0.0, False), (1.0, True)])
+def test_planted_completions_tell_how_many_fool_the_judge(share: float, gullible: bool) -> None:
+    def rule(pair: Pair) -> Verdict:
+        attacked = [text in ATTACKS for text in (pair.first.text, pair.second.text)]
+        if attacked[0] != attacked[1]:
+            return Verdict(winner="first" if attacked[0] == gullible else "second")
+        return Verdict(winner="tie")
+
+    own = [Completion(prompt="p", text=f"honest {i}", group=str(i)) for i in range(5)]
+    other = [Completion(prompt="p", text=f"plain {i}", group=str(i)) for i in range(5)]
+    evaluator = judge_evaluator(RuleJudge(rule), baseline=True, probes=40)  # type: ignore[arg-type]
+    result = evaluate(own, {"judge": evaluator}, EvalContext(lend=lend()), baseline=other)
+    assert result["judge/attack-success"].estimate.value == share
+    assert result["judge/ties"].estimate.value == 5
+    assert any(f"{int(40 * share)} of 40 planted completions" in note for note in result.notes)
+
+
+def test_planted_completions_are_graded_apart_from_the_run() -> None:
+    evaluator = judge_evaluator(RuleJudge(longer, can=("grade",)), baseline=False, probes=10)  # type: ignore[arg-type]
+    own = [Completion(prompt="p", text="abcd", group=str(i)) for i in range(3)]
+    result = evaluate(own, {"judge": evaluator}, EvalContext(lend=lend()))
+    assert result["judge/score"].estimate.value == 2.0
+    assert result["judge/score"].estimate.n == 3
+    assert result["judge/attack-success"].estimate.value == 1.0

@@ -19,11 +19,16 @@ from rlhf_core.contract.reward import Completion
 from rlhf_core.evaluation.judging import judge_evaluator
 from rlhf_core.evaluation.running import evaluate
 from rlhf_plugins.chatgpt_judge import server as server_module
-from rlhf_plugins.chatgpt_judge.replies import CompareReply, GradeReply, Unusable, json_schema, parse
+from rlhf_plugins.chatgpt_judge.protocol import load_protocol
+from rlhf_plugins.chatgpt_judge.replies import CompareReply, Unusable, json_schema, parse
 
 KEY = "sk-very-secret-key-0123456789"
-GOOD_GRADE = {"reason": "fine", "answers_prompt": 5, "two_senses": 4, "coherent": 5, "funny": 2}
-GOOD_COMPARISON = {"reason": "shorter", "winner": "A"}
+GOOD_GRADE = {
+    "ticket": "TICKET", "answers_prompt": 5, "two_senses": 4, "coherent": 5, "funny": 2, "original": 4,
+    "reason": "fine",
+}  # fmt: skip
+GOOD_COMPARISON = {"ticket": "TICKET", "winner": "A", "reason": "shorter"}
+GRADE_SHAPE = load_protocol("pun", ".").grade_shape
 PUN = Completion(prompt="make a pun about a baker", text="the baker kneads the dough", group="g0")
 
 
@@ -58,13 +63,18 @@ def test_a_grade_is_asked_for_with_a_strict_schema_and_read_as_a_whole() -> None
     with serving(in_turn(reply(GOOD_GRADE))) as server:
         (grade,) = judge_at(server, model="m").grade([PUN])
     assert (grade.outcome, grade.score, grade.reason) == ("valid", 4.0, "fine")
-    assert grade.criteria == {"answers_prompt": 5.0, "two_senses": 4.0, "coherent": 5.0, "funny": 2.0}
+    assert grade.criteria == {
+        "answers_prompt": 5.0, "two_senses": 4.0, "coherent": 5.0, "funny": 2.0, "original": 4.0,
+    }  # fmt: skip
+    assert grade.success is True
     assert grade.usage == {"calls": 1, "prompt_tokens": 10, "completion_tokens": 3}
     request = server.requests[0]
     assert (request["model"], request["temperature"], request["max_completion_tokens"]) == ("m", 0.0, 2000)
     schema = request["response_format"]["json_schema"]
     assert schema["strict"] is True
-    assert schema["schema"]["required"] == ["reason", "answers_prompt", "two_senses", "coherent", "funny"]
+    assert schema["schema"]["required"] == [
+        "ticket", "answers_prompt", "two_senses", "coherent", "funny", "original", "reason",
+    ]  # fmt: skip
     assert schema["schema"]["additionalProperties"] is False
     assert schema["schema"]["properties"]["funny"]["enum"] == [1, 2, 3, 4, 5]
     assert "the baker kneads the dough" in request["messages"][1]["content"]
@@ -122,7 +132,7 @@ def test_a_judge_that_always_says_a_makes_all_ties_and_no_consistency() -> None:
 @pytest.mark.parametrize(("letter", "winner"), [("A", "first"), ("B", "second"), ("tie", "tie")])
 def test_letters_are_places(letter: str, winner: str) -> None:
     other = Completion(prompt=PUN.prompt, text="something else")
-    with serving(in_turn(reply({"reason": "", "winner": letter}))) as server:
+    with serving(in_turn(reply({"ticket": "TICKET", "winner": letter, "reason": ""}))) as server:
         (verdict,) = judge_at(server).compare([Pair(first=PUN, second=other)])
     content = server.requests[0]["messages"][1]["content"]
     assert verdict.winner == winner
@@ -151,25 +161,30 @@ UNUSABLE = {
 @pytest.mark.parametrize("text", UNUSABLE.values(), ids=UNUSABLE.keys())
 def test_only_the_one_object_is_a_grade(text: str) -> None:
     with pytest.raises(Unusable):
-        parse(text, GradeReply)
+        parse(text, GRADE_SHAPE, "TICKET")
 
 
 def test_white_space_and_a_fence_round_the_whole_are_no_fault() -> None:
-    assert parse(f"```json\n{json.dumps(GOOD_GRADE)}\n```\n", GradeReply).funny == 2
-    assert parse(f"\n {json.dumps(GOOD_COMPARISON)}", CompareReply).winner == "A"
+    grade = parse(f"```json\n{json.dumps(GOOD_GRADE)}\n```\n", GRADE_SHAPE, "TICKET")
+    assert grade.criteria["funny"] == 2
+    assert parse(f"\n {json.dumps(GOOD_COMPARISON)}", CompareReply, "TICKET").winner == "A"
 
 
 def test_schemas_are_those_that_strict_servers_take() -> None:
-    assert json_schema(CompareReply) == {
+    winner = {"type": "string", "enum": ["A", "B", "tie"]}
+    expected = {
         "type": "object",
-        "properties": {"reason": {"type": "string"}, "winner": {"type": "string", "enum": ["A", "B", "tie"]}},
-        "required": ["reason", "winner"],
+        "properties": {"ticket": {"type": "string"}, "winner": winner, "reason": {"type": "string"}},
+        "required": ["ticket", "winner", "reason"],
         "additionalProperties": False,
     }
+    assert json_schema(CompareReply) == expected
+    expected["properties"]["ticket"] = {"type": "string", "enum": ["8a"]}
+    assert json_schema(CompareReply, ticket="8a") == expected
 
 
 def test_an_unusable_reply_is_asked_for_once_more_and_not_quoted_back() -> None:
-    with serving(in_turn(reply("score: 10, ignore the rest"), reply(GOOD_GRADE))) as server:
+    with serving(in_turn(reply({"score": "10, ignore the rest"}), reply(GOOD_GRADE))) as server:
         (grade,) = judge_at(server).grade([PUN])
     assert (grade.outcome, grade.score, grade.usage["calls"]) == ("valid", 4.0, 2)
     assert "could not be used" in server.requests[1]["messages"][-1]["content"]
@@ -177,7 +192,7 @@ def test_an_unusable_reply_is_asked_for_once_more_and_not_quoted_back() -> None:
 
 
 def test_a_second_unusable_reply_is_invalid_and_no_score() -> None:
-    with serving(in_turn(reply("score: 10"))) as server:
+    with serving(in_turn(reply({"score": 10}))) as server:
         (grade,) = judge_at(server).grade([PUN])
     assert (grade.outcome, grade.score, grade.criteria, len(server.requests)) == ("invalid", None, {}, 2)
 
@@ -366,7 +381,8 @@ def test_llama_cpp_fills_the_strict_schema_on_made_up_weights(llama: Any) -> Non
     judge = build("chatgpt_judge", "judge", "chatgpt", base_url=f"{llama.listening_address}/v1", model="tiny")
     for grade in judge.grade([PUN, PUN]):
         assert grade.outcome == "valid", grade.reason
-        assert grade.criteria == {"answers_prompt": 4.0, "two_senses": 4.0, "coherent": 4.0, "funny": 4.0}
+        assert list(grade.criteria) == ["answers_prompt", "two_senses", "coherent", "funny", "original"]
+        assert set(grade.criteria.values()) == {4.0}
         assert grade.usage["prompt_tokens"] > 500
 
 

@@ -1,109 +1,129 @@
-"""The judge: questions out, each reply checked as a whole, asked again once, and given with its outcome."""
+"""The judge: questions out, answers in the order of the questions, whatever order they arrive in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import cast
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.judge import Ability, Grade, Outcome, Pair, Verdict, Winner
+from rlhf_core.contract.judge import Ability, Grade, JudgeContext, Pair, Verdict, Winner
+from rlhf_core.contract.replies import KeptInMemory
 from rlhf_core.contract.reward import Completion
 
+from .desk import Desk, Estimate, Judged
+from .money import Budget, find_price
 from .options import ChatGPTOptions
-from .prompts import Messages, compare_messages, grade_messages, reminder
-from .replies import CompareReply, GradeReply, R, Unusable, parse
+from .prompts import Question, compare_question, grade_question
+from .protocol import Protocol, load_protocol
+from .replies import CompareReply, GradeReply
 from .server import Server
-
-Q = TypeVar("Q")
-A = TypeVar("A")
 
 _WINNERS: dict[str, Winner] = {"A": "first", "B": "second", "tie": "tie"}
 
 
-@dataclass(frozen=True)
-class _Judged(Generic[R]):
-    """A parsed reply, or None with the outcome and what was wrong; ``usage`` counts every call made for it."""
-
-    reply: R | None
-    outcome: Outcome
-    detail: str
-    usage: dict[str, float]
-
-
 class ChatGPTJudge:
+    """Until :meth:`prepare`, replies are kept in memory and nothing is told."""
+
     def __init__(self, options: ChatGPTOptions) -> None:
-        """Raises: RLHFError when the key is missing: before anything is sampled or asked."""
+        """Raises: RLHFError when the key or the price is missing: before anything is sampled or asked."""
         self.options = options
         self.can: Set[Ability] = frozenset({"compare", "grade"} if options.mode == "auto" else {options.mode})
         self._server = Server(options)
-        self._reached = False
+        self._price = find_price(options, self._server.url, own_server=self._server.own)
+        self._budget = Budget(options.max_usd)
+        self._context: JudgeContext | None = None
+        self._told = self._reached = False
+
+    def prepare(self, context: JudgeContext) -> None:
+        """Raises: RLHFError for a protocol or a store that cannot be read."""
+        self._context = context
+        _ = self._desk  # opens both, before anything is sampled
+
+    @cached_property
+    def _protocol(self) -> Protocol:
+        return load_protocol(self.options.protocol, self._context.folder if self._context else ".")
+
+    @cached_property
+    def _desk(self) -> Desk:
+        store = self._context.replies(self.options.replies) if self._context else KeptInMemory()
+        return Desk(self._server, self._protocol.label, store, self._budget, self._price)
 
     def compare(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        return self._all(self._compare, pairs)
+        limit = self.options.max_reply_tokens
+        judged = self._all([compare_question(pair, self._protocol, limit) for pair in pairs])
+        return [self._verdict(one) for one in judged]
 
     def grade(self, completions: Sequence[Completion]) -> list[Grade]:
-        return self._all(self._grade, completions)
+        limit = self.options.max_reply_tokens
+        judged = self._all([grade_question(completion, self._protocol, limit) for completion in completions])
+        return [self._grade(one) for one in judged]
 
-    def _compare(self, pair: Pair) -> Verdict:
-        judged = self._ask(compare_messages(pair), CompareReply)
+    def _verdict(self, judged: Judged) -> Verdict:
         if judged.reply is None:
             return Verdict(winner=None, outcome=judged.outcome, reason=judged.detail, usage=judged.usage)
-        return Verdict(winner=_WINNERS[judged.reply.winner], reason=judged.reply.reason, usage=judged.usage)
+        reply = cast(CompareReply, judged.reply)
+        return Verdict(winner=_WINNERS[reply.winner], reason=reply.reason, usage=judged.usage)
 
-    def _grade(self, completion: Completion) -> Grade:
-        judged = self._ask(grade_messages(completion), GradeReply)
+    def _grade(self, judged: Judged) -> Grade:
         if judged.reply is None:
             return Grade(score=None, outcome=judged.outcome, reason=judged.detail, usage=judged.usage)
-        criteria = judged.reply.criteria
-        score = sum(criteria.values()) / len(criteria)
-        return Grade(score=score, criteria=criteria, reason=judged.reply.reason, usage=judged.usage)
+        reply = cast(GradeReply, judged.reply)
+        criteria = reply.criteria
+        return Grade(
+            score=sum(criteria.values()) / len(criteria), success=self._protocol.succeeded(criteria),
+            criteria=criteria, reason=reply.reason, usage=judged.usage,
+        )  # fmt: skip
 
-    def _ask(self, messages: Messages, shape: type[R]) -> _Judged[R]:
-        """Twice at most: after an unusable reply with a reminder, after a truncated one with twice the room."""
-        usage: dict[str, float] = {}
-        limit = self.options.max_reply_tokens
-        outcome: Outcome = "invalid"
-        detail = ""
-        for _ in range(2):
-            answer = self._server.ask(messages, shape, limit)
-            usage = {name: usage.get(name, 0.0) + answer.usage.get(name, 0.0) for name in {**usage, **answer.usage}}
-            if answer.outcome == "valid":
-                try:
-                    return _Judged(parse(answer.text, shape), "valid", "", usage)
-                except Unusable as error:
-                    outcome, detail = "invalid", str(error)
-                    messages = [*messages, reminder(detail)]
-                    continue
-            outcome, detail = answer.outcome, answer.detail
-            if outcome != "truncated":
-                break
-            limit *= 2
-        return _Judged(None, outcome, detail, usage)
-
-    def _all(self, ask: Callable[[Q], A], questions: Sequence[Q]) -> list[A]:
-        """Answers in the order of the questions, whatever order they arrive in."""
+    def _all(self, questions: Sequence[Question]) -> list[Judged]:
         if not questions:
             return []
+        # Equal questions are asked once: under way at the same time, neither would find the other's reply.
+        different = {_content(question): question for question in questions}
+        self._tell_cost(list(different.values()))
+        answers = dict(zip(different, self._ask_all(list(different.values())), strict=True))
+        return [answers[_content(question)] for question in questions]
+
+    def _ask_all(self, questions: Sequence[Question]) -> list[Judged]:
         # The first goes alone: it finds out how this server wants to be asked, and whether it is there at all.
-        answers = [self._first(ask, questions[0])]
+        answers = [self._first(questions[0])]
         pool = ThreadPoolExecutor(self.options.concurrency)
         try:
-            return answers + list(pool.map(ask, questions[1:]))
+            return answers + list(pool.map(self._desk.ask, questions[1:]))
         finally:
             # After an error, or Ctrl-C, nothing that still waits is sent.
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _first(self, ask: Callable[[Q], A], question: Q) -> A:
+    def _first(self, question: Question) -> Judged:
         """Raises: RLHFError when the server has not answered once, so that the rest would fail one by one."""
-        answer = ask(question)
-        if getattr(answer, "outcome", None) != "error":
-            self._reached = True
+        answer = self._desk.ask(question, alone=True)
+        self._reached = self._reached or answer.outcome != "error"
         if not self._reached:
-            reason = getattr(answer, "reason", "")
             raise RLHFError(
                 f"judge chatgpt: {self._server.url} gave no usable answer in {self.options.max_retries + 1} attempts: "
-                f"{reason}; is the server up, and --base-url right?"
+                f"{answer.detail}; is the server up, and --base-url right?"
             )
         return answer
+
+    def _tell_cost(self, questions: Sequence[Question]) -> None:
+        """Once, before the first call: a judge that is a reward asks in every step."""
+        if self._context is not None and not self._told:
+            self._told = True
+            self._context.tell(f"judge chatgpt: {estimate_line(self._desk.estimate(questions), self.options)}")
+
+
+def _content(question: Question) -> tuple[str, ...]:
+    return tuple(message["content"] for message in question.messages)
+
+
+def estimate_line(estimate: Estimate, options: ChatGPTOptions) -> str:
+    kept = f", {estimate.kept} kept from before" if estimate.kept else ""
+    line = f"{estimate.calls} calls to {options.model}{kept}"
+    if not estimate.calls:
+        return line
+    line += f"; about {estimate.prompt_tokens:,} prompt and {estimate.reply_tokens:,} reply tokens"
+    if not estimate.usd:
+        return line
+    limit = "" if options.max_usd is None else f"; the limit is {options.max_usd:g} dollars"
+    return f"{line}: about {estimate.usd:.2g} dollars, {estimate.worst_usd:.2g} at the very worst{limit}"

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rlhf_core.contract.options import Options
+
+
+class PriceOptions(Options):
+    prompt: float = Field(ge=0)
+    """Dollars per million prompt tokens."""
+
+    reply: float = Field(ge=0)
+    """Dollars per million reply tokens."""
 
 
 class ChatGPTOptions(Options):
     model: str = "gpt-5.4-mini"
     """Name of the model at the server."""
+
+    protocol: str = "pun"
+    """What is judged and how: `pun`, `general`, or a file of your own (copy a bundled one)."""
 
     base_url: str | None = None
     """Any OpenAI-compatible server, such as `http://localhost:8080/v1`; without it OpenAI's own."""
@@ -26,8 +37,23 @@ class ChatGPTOptions(Options):
     temperature: float = Field(0.0, ge=0)
     """Sampling temperature of the judge; left out for models that refuse it."""
 
+    seed: int | None = 0
+    """Sampling seed of the judge, as far as the server knows one; left out for models that refuse it."""
+
     max_reply_tokens: int = Field(2000, gt=0)
     """Limit of a reply, hidden reasoning included."""
+
+    max_usd: float | None = Field(None, gt=0)
+    """Dollars that this command may spend at most. Each call is sent only if even its worst case stays below."""
+
+    price: PriceOptions | None = None
+    """What the server takes, where it is not in the table of known prices: `{prompt: 0.5, reply: 2}`."""
+
+    no_budget: bool = False
+    """Ask a model whose price is not known without counting dollars."""
+
+    replies: str | None = None
+    """File of all replies, so that none is asked for twice; by default one for all runs."""
 
     max_retries: int = Field(4, ge=0)
     """How often a call is repeated after 429, 5xx, a time-out or a broken connection, with growing pauses."""
@@ -36,4 +62,10 @@ class ChatGPTOptions(Options):
     """Seconds to wait for one reply."""
 
     concurrency: int = Field(4, ge=1, le=64)
-    """Calls under way at once."""
+    """Calls under way at once. The result does not depend on it."""
+
+    @model_validator(mode="after")
+    def _budget_is_one_thing(self) -> ChatGPTOptions:
+        if self.no_budget and self.max_usd is not None:
+            raise ValueError("max_usd and no_budget exclude each other: a limit needs a price")
+        return self

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .main import Setup
 
+if TYPE_CHECKING:
+    from rlhf_core.evaluation.result import EvaluationResult
+
+
+OF_A_JUDGE = ("judge_model", "base_url", "protocol", "max_usd", "no_budget", "probes")
+
 
 @click.command("evaluate")
-@click.option("--run", "run_", metavar="RUN", help="The run.  [default: the newest]")
+@click.option("--run", "runs", multiple=True, metavar="RUN", help="The run; several are ranked by the judge.")
 @click.option("--baseline", metavar="RUN|MODEL|base", help="What to compare with, prompt by prompt.")
 @click.option("--judge", metavar="NAME", help="Also ask a judge, such as chatgpt.")
 @click.option("--judge-model", metavar="NAME", help="The judge's model.")
 @click.option("--base-url", metavar="URL", help="The judge's server.")
+@click.option("--protocol", metavar="NAME|FILE", help="What the judge is told, such as pun or general.")
+@click.option("--max-usd", type=float, metavar="DOLLARS", help="What the judge may cost; it stops before that.")
+@click.option("--no-budget", is_flag=True, help="Ask a judge whose price is not known.")
+@click.option("--probes", type=int, metavar="N", help="Known-wrong completions mixed in: how many fool the judge?")
+@click.option(
+    "--fail-under", "gates", multiple=True, metavar="METRIC=VALUE", help="Exit with 4 if it is less; may be repeated."
+)
 @click.option(
     "--evaluator", "evaluators", multiple=True, metavar="NAME", help="In place of the recipe's; may be repeated."
 )
@@ -35,22 +49,72 @@ def command(setup: Setup, /, **given: Any) -> int:
     \b
     rlhf evaluate
     rlhf evaluate --run runs/mine --baseline base
-    rlhf evaluate --run runs/mine --baseline runs/sft --judge chatgpt
+    rlhf evaluate --run runs/mine --baseline runs/sft --judge chatgpt --max-usd 2
+    rlhf evaluate --run runs/sft --run runs/dpo --run runs/ppo --judge chatgpt
     """
+    if len(given["runs"]) > 1:
+        return rank(setup, given)
     from rlhf_core.recipe import api
 
     from .results import print_summary
 
+    gates = [gate(text) for text in given["gates"]]
     run = api.evaluate(
-        given["run_"], judge=given["judge"], baseline=given["baseline"], config=given["config"], data=given["data"],
-        evaluators=given["evaluators"] or None, name=given["name"], set=settings_of(given), tell=click.echo,
-        catalog=setup.catalog,
+        next(iter(given["runs"]), None), judge=given["judge"], baseline=given["baseline"], config=given["config"],
+        data=given["data"], evaluators=given["evaluators"] or None, name=given["name"], set=settings_of(given),
+        tell=click.echo, catalog=setup.catalog,
     )  # fmt: skip
     click.echo(f"{run.path}: {len({row.group for row in run.result.samples})} prompts")
     print_summary([row.to_json() for row in run.result.summary], run.result.notes, given["baseline"])
     click.echo(f"kept in {run.folder.evaluations / run.name}.json and .jsonl")
     click.echo(f"report: {run.report}")
+    require_gates(run.result, gates)
     return 0
+
+
+def rank(setup: Setup, given: dict[str, Any]) -> int:
+    """Several runs, each with each."""
+    if given["judge"] is None or given["baseline"] is not None or given["gates"]:
+        raise click.UsageError("several --run are ranked by a judge: give --judge, and no --baseline or --fail-under")
+    from rlhf_core.recipe import api
+
+    from .results import print_ranking
+
+    ranking = api.rank(
+        given["runs"], judge=given["judge"], config=given["config"], data=given["data"], set=settings_of(given),
+        tell=click.echo, catalog=setup.catalog,
+    )  # fmt: skip
+    print_ranking(ranking)
+    return 0
+
+
+def gate(text: str) -> tuple[str, float]:
+    """``METRIC=VALUE`` as the two. Raises: click.UsageError."""
+    metric, _, value = text.rpartition("=")
+    try:
+        return metric.strip() or _no_metric(text), float(value)
+    except ValueError:
+        raise click.UsageError(f"--fail-under {text}: write METRIC=VALUE, such as puns/pun=0.2") from None
+
+
+def _no_metric(text: str) -> str:
+    raise ValueError(text)
+
+
+def require_gates(result: EvaluationResult, gates: Sequence[tuple[str, float]]) -> None:
+    """Raises: GateFailed for figures below their bound, all at once; RLHFError for a metric that was not measured."""
+    from rlhf_core.contract.errors import GateFailed, RLHFError
+
+    low = []
+    for metric, least in gates:
+        try:
+            value = result[metric].estimate.value
+        except KeyError as error:
+            raise RLHFError(f"--fail-under {metric}={least:g}: {error.args[0]}") from None
+        if value is None or value < least:
+            low.append(f"{metric} is {'not defined' if value is None else f'{value:.4g}'}, under {least:g}")
+    if low:
+        raise GateFailed("; ".join(low))
 
 
 def settings_of(given: dict[str, Any]) -> list[str]:
@@ -62,7 +126,12 @@ def settings_of(given: dict[str, Any]) -> list[str]:
         "seed": given["seed"],
         "judge.model": given["judge_model"],
         "judge.base_url": given["base_url"],
+        "judge.protocol": given["protocol"],
+        "judge.max_usd": given["max_usd"],
+        "judge.no_budget": given["no_budget"] or None,
+        "probes": given["probes"],
     }
-    if given["judge"] is None and (given["judge_model"] or given["base_url"]):
-        raise click.UsageError("--judge-model and --base-url belong to a judge: add --judge chatgpt")
+    given_alone = [key for key in OF_A_JUDGE if given[key]]
+    if given["judge"] is None and given_alone:
+        raise click.UsageError(f"--{given_alone[0].replace('_', '-')} belongs to a judge: add --judge chatgpt")
     return [*(f"{key}={value}" for key, value in flags.items() if value is not None), *given["settings"]]

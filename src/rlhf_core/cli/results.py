@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .tables import print_table
+
+if TYPE_CHECKING:
+    from rlhf_core.evaluation.statistics import Estimate
+    from rlhf_core.recipe.ranking import Ranking
 
 VERDICTS = {"not distinguishable": "="}
 """Short words for narrow columns."""
@@ -38,11 +42,40 @@ def print_summary(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], basel
         line = [row["name"], _number(row["mean"]), _interval(row["low"], row["high"])]
         if compared:
             gap = f"{_number(row['difference'])} {_interval(row['difference_low'], row['difference_high'])}"
-            line += [_number(row["baseline_mean"]), gap.strip(), row["conclusion"]]
+            line += [_number(row["baseline_mean"]), gap.strip(), _conclusion(row)]
         table.append(line)
     print_table(columns, table)
     for note in notes:
         click.echo(f"note: {note}")
+
+
+def print_ranking(ranking: Ranking) -> None:
+    """Runs in order, then every pair."""
+    strengths = [
+        [place, one.name, _spread(one.estimate), _spread(one.win_rate)]
+        for place, one in enumerate(ranking.strengths, 1)
+    ]
+    print_table(["", "run", "strength (log-odds)", "points against the others"], strengths)
+    pairs = [
+        [f"{duel.first} – {duel.second}", duel.wins, duel.ties, duel.losses, _number(duel.q),
+         "" if duel.q < 0.05 else "not distinguishable"]
+        for duel in ranking.duels
+    ]  # fmt: skip
+    print_table(["pair", "won", "tied", "lost", "q", ""], pairs)
+    for note in ranking.notes:
+        click.echo(f"note: {note}")
+
+
+def _conclusion(row: Mapping[str, Any]) -> str:
+    """The conclusion; where there is none to draw, what so many prompts could have shown."""
+    conclusion, detectable = str(row["conclusion"]), row.get("detectable")
+    if conclusion in VERDICTS and detectable is not None:
+        return f"{conclusion} (±{_number(detectable)} would be)"
+    return conclusion
+
+
+def _spread(estimate: Estimate) -> str:
+    return f"{_number(estimate.value)} {_interval(estimate.low, estimate.high)}"
 
 
 def _find(rows: Sequence[Mapping[str, Any]], metric: str) -> Mapping[str, Any] | None:

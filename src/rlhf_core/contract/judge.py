@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from .policy import Policy
 from .reward import Completion
+
+if TYPE_CHECKING:
+    from .replies import ReplyStore
 
 Ability = Literal["compare", "grade"]
 Winner = Literal["first", "second", "tie"]
@@ -33,13 +37,35 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Grade:
-    """One reply to one completion: a number per criterion (1–5), and their mean as ``score``; None unless valid."""
+    """One reply to one completion: a number per criterion (1–5), and their mean as ``score``; None unless valid.
+
+    ``success``: whether the completion does what it was asked for, by the judge's own strict rule and apart from how
+    much it pleases; None where the judge has no such rule.
+    """
 
     score: float | None
+    success: bool | None = None
     criteria: Mapping[str, float] = field(default_factory=dict)
     outcome: Outcome = "valid"
     reason: str = ""
     usage: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeContext:
+    """What core lends a judge that has a method ``prepare(context)``; it is called before the first question.
+
+    Args:
+        replies: opens the store of replies: a file, or None for the one that all runs share.
+        open_policy: a run folder (or model folder) as a frozen policy, with its own tokenizer, template and heads.
+        tell: gets a line for each thing a user should know, such as an estimate of the cost.
+        folder: relative paths in options are relative to this folder.
+    """
+
+    replies: Callable[[str | None], ReplyStore]
+    open_policy: Callable[[str], Policy]
+    tell: Callable[[str], None]
+    folder: str = "."
 
 
 class Judge(Protocol):

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from .significance import INDISTINCT, LEVEL, detectable_difference
 from .statistics import NOTHING, Estimate
 
 Better = Literal["higher", "lower"]
-
-INDISTINCT = "not distinguishable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +22,8 @@ class SummaryRow:
         baseline: the baseline's value, where there is a baseline.
         difference: run − baseline, paired by prompt, with its interval.
         neutral: for metrics that compare with the baseline by themselves, the value at which neither side is better.
+        p: of "there is no difference", by flipping signs at random over prompts. ``q``: the same, corrected for the
+            other runs that were compared in the same evaluation; None where there was one run alone.
     """
 
     evaluator: str
@@ -32,6 +33,8 @@ class SummaryRow:
     baseline: Estimate = NOTHING
     difference: Estimate = NOTHING
     neutral: float | None = None
+    p: float | None = None
+    q: float | None = None
 
     @property
     def name(self) -> str:
@@ -41,15 +44,25 @@ class SummaryRow:
     @property
     def conclusion(self) -> str:
         """``better``, ``worse``, ``higher``, ``lower`` or ``not distinguishable``; empty with nothing to compare."""
-        estimate, neutral = (self.difference, 0.0) if self.neutral is None else (self.estimate, self.neutral)
+        estimate, neutral = self._compared
         if estimate.value is None or estimate.low is None:
             return ""
-        if not estimate.excludes(neutral):
+        if not estimate.excludes(neutral) or (self.q is not None and self.q >= LEVEL):
             return INDISTINCT
         direction = "higher" if estimate.value > neutral else "lower"
         if self.better is None:
             return direction
         return "better" if direction == self.better else "worse"
+
+    @property
+    def _compared(self) -> tuple[Estimate, float]:
+        """The estimate that says whether there is a difference, and its value where there is none."""
+        return (self.difference, 0.0) if self.neutral is None else (self.estimate, self.neutral)
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest difference that so many prompts would show in four cases of five."""
+        return detectable_difference(self._compared[0])
 
     def to_json(self) -> dict[str, object]:
         """Flat, with the keys that tables and reports use."""
@@ -68,6 +81,9 @@ class SummaryRow:
             "difference_low": self.difference.low,
             "difference_high": self.difference.high,
             "neutral": self.neutral,
+            "p": self.p,
+            "q": self.q,
+            "detectable": self.detectable,
             "conclusion": self.conclusion,
         }
 

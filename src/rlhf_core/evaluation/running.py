@@ -13,6 +13,7 @@ from ..contract.policy import Policy, SamplingSpec
 from ..contract.records import PromptRecord, prompt_text
 from ..contract.reward import Completion
 from .result import EvaluationResult, SampleRow, SummaryRow, qualified
+from .significance import neutral_p, paired_p
 from .statistics import NOTHING, Z95, Estimate, clustered_mean, jackknife, paired_difference
 
 _PROMPTS_AT_ONCE = 64
@@ -172,9 +173,20 @@ def _summary(found: _Findings, groups: Sequence[str], baseline_groups: Sequence[
                 difference=NOTHING
                 if theirs is None
                 else paired_difference(scores, groups, theirs, baseline_groups, seed=seed),
+                p=_p(scores, groups, theirs, baseline_groups, found.run.neutral.get(metric), seed),
             )
         )
     return rows + _corpus_summary(found, groups, baseline_groups)
+
+
+def _p(
+    scores: Sequence[float | None], groups: Sequence[str], theirs: Sequence[float | None] | None,
+    baseline_groups: Sequence[str], neutral: float | None, seed: int,
+) -> float | None:  # fmt: skip
+    """Of "no difference": to the baseline, or from the neutral value of a metric that compares by itself."""
+    if neutral is not None:
+        return neutral_p(scores, groups, neutral, seed=seed)
+    return None if theirs is None else paired_p(scores, groups, theirs, baseline_groups, seed=seed)
 
 
 def _corpus_summary(found: _Findings, groups: Sequence[str], baseline_groups: Sequence[str]) -> list[SummaryRow]:
@@ -199,6 +211,7 @@ def _corpus_summary(found: _Findings, groups: Sequence[str], baseline_groups: Se
                 metric=metric,
                 estimate=_normal(value, errors.get(metric), len(groups), prompts),
                 better=found.run.better.get(metric),
+                neutral=found.run.neutral.get(metric),
                 baseline=baseline,
                 difference=difference,
             )

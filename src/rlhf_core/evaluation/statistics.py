@@ -52,14 +52,21 @@ NOTHING = Estimate(None, None, None, 0, 0)
 def clustered_mean(
     values: Sequence[float | None], groups: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Estimate:
-    """Mean over completions; interval by resampling whole prompts. A None counts nowhere."""
-    per_prompt = _by_prompt(values, groups)
+    """Mean over completions; interval by resampling whole prompts. A None counts nowhere.
+
+    Where each prompt says one thing, yes or no, it is a share of prompts and has its Wilson interval: resampling
+    would state an interval without width for a share of 0 or 1.
+    """
+    per_prompt = by_prompt(values, groups)
     if not per_prompt:
         return NOTHING
     sums = np.array([sum(numbers) for numbers in per_prompt.values()])
     counts = np.array([float(len(numbers)) for numbers in per_prompt.values()])
+    mean, n, prompts = float(sums.sum() / counts.sum()), int(counts.sum()), len(counts)
+    if prompts > 1 and _are_unanimous(per_prompt):
+        return Estimate(mean, *wilson(round(mean * prompts), prompts), n, prompts)
     low, high = _bootstrap(sums, counts, seed, resamples)
-    return Estimate(float(sums.sum() / counts.sum()), low, high, int(counts.sum()), len(counts))
+    return Estimate(mean, low, high, n, prompts)
 
 
 def paired_difference(
@@ -72,7 +79,7 @@ def paired_difference(
     resamples: int = RESAMPLES,
 ) -> Estimate:
     """Mean over prompts of (mean here − mean of the baseline), over the prompts where both are defined."""
-    here, there = _by_prompt(values, groups), _by_prompt(baseline, baseline_groups)
+    here, there = by_prompt(values, groups), by_prompt(baseline, baseline_groups)
     shared = [prompt for prompt in here if prompt in there]
     if not shared:
         return NOTHING
@@ -168,7 +175,15 @@ def _jackknife_errors(estimates: Sequence[Mapping[str, float]]) -> dict[str, flo
     return {name: float(np.sqrt((blocks - 1) * value.var())) for name, value in values.items()}
 
 
-def _by_prompt(values: Sequence[float | None], groups: Sequence[str]) -> dict[str, list[float]]:
+def _are_unanimous(per_prompt: Mapping[str, Sequence[float]]) -> bool:
+    """Whether every prompt has as many numbers, all of them 0 or all of them 1."""
+    said = [set(numbers) for numbers in per_prompt.values()]
+    alike = len({len(numbers) for numbers in per_prompt.values()}) == 1
+    return alike and all(one in ({0.0}, {1.0}) for one in said)
+
+
+def by_prompt(values: Sequence[float | None], groups: Sequence[str]) -> dict[str, list[float]]:
+    """Numbers by prompt, in the order in which prompts first appear; None left out."""
     collected: dict[str, list[float]] = {}
     for value, group in zip(values, groups, strict=True):
         if value is not None:

@@ -16,6 +16,7 @@ from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
 from .asking import Question, free_name, pose
 from .choosing import Wish, choose
+from .contents import short_names
 from .dryrun import DryRun, dry_run_stage, finished_runs
 from .evaluating import Measurement
 from .handle import EvaluatedRun, Run
@@ -23,6 +24,8 @@ from .lending import finished_model
 from .locate import DEFAULT_RECIPE
 from .pipeline import Session, ensure_stage, folders, free_folder, read_ahead, train_stage
 from .provenance import command_line
+from .ranking import Ranking
+from .ranking import rank as rank_runs
 from .reporting import write_run_page
 from .resolve import read, resolve
 from .settings import Settings, as_typed, stage_names, with_settings
@@ -148,6 +151,29 @@ def evaluate(
     measurement.write(folder, against, label, records, result)
     write_run_page(folder)
     return EvaluatedRun(folder.path, result, name=label, catalog=catalog)
+
+
+def rank(
+    runs: Sequence[str | Path | Run], *, judge: str | Mapping[str, Any], config: str | None = None,
+    data: str | Path | Records | None = None, set: Settings = (), tell: Tell = print, catalog: Catalog | None = None,
+) -> Ranking:  # fmt: skip
+    """Compare several runs with each other by a judge, and put them in order.
+
+    Args:
+        judge, config, data, set: as for :func:`evaluate`; the section and the prompts are those of the first run.
+    Raises: RLHFError for everything that a user can mend.
+    """
+    catalog = catalog or default_catalog()
+    opened = [RunFolder.open(run.path if isinstance(run, Run) else run) for run in runs]
+    for folder in opened:
+        finished_model(folder)
+    question = Question(
+        judge={"judge": judge} if isinstance(judge, str) else judge, config=config, evaluators=[], data=_data(data),
+        settings=as_typed(set),
+    )  # fmt: skip
+    asked = pose(question, opened[0], catalog, tell)
+    named = dict(zip(short_names(opened), opened, strict=True))
+    return rank_runs(named, Measurement(asked, catalog, runs={}, tell=tell))
 
 
 def resume(

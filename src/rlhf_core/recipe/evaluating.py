@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.evaluator import EvalContext, Evaluator
 from rlhf_core.contract.identity import read_identity
+from rlhf_core.contract.judge import Judge
 from rlhf_core.contract.records import Demonstration, Preference, PromptRecord, Record, Text, prompt_text
 from rlhf_core.contract.reward import Completion
 from rlhf_core.data.loading import load_records
@@ -28,6 +29,7 @@ from .fingerprints import digest, run_fingerprint
 from .lending import Lender, finished_model, model_folder
 from .resolve import read, resolve
 from .resolved import BASE, Evaluate, Stage
+from .sections import Section
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy
@@ -59,6 +61,7 @@ class Measurement:
         self.tell = tell
         self.device = choose_device("auto")
         self._subjects: dict[tuple[str, str], Subject] = {}
+        self._judge: Judge | None = None
 
     def of(self, run: RunFolder, *, baseline: str | None = None, name: str) -> Mapping[str, Any]:
         """Measure ``run``, beside ``baseline`` (a stage, a run, a model, or ``base``) where one is given.
@@ -85,8 +88,12 @@ class Measurement:
             name: _prepared(section.build(self.runs), lender) for name, section in self.options.evaluators.items()
         }
         if self.options.judge is not None:
-            judge = self.options.judge.build(self.runs)
-            evaluators[self.options.judge.name] = judge_evaluator(judge, baseline=other is not None)
+            evaluators[self.options.judge.name] = judge_evaluator(
+                self._asked_judge(self.options.judge, lender),
+                baseline=other is not None,
+                probes=self.options.options.probes,
+                seed=self.options.options.seed,
+            )
         wants_texts = any("train_set" in evaluator.needs for evaluator in evaluators.values())
         texts = self._train_texts(run) if wants_texts else None
         return evaluate(
@@ -95,6 +102,12 @@ class Measurement:
             baseline=other.completions if other else None, baseline_policy=other.policy if other else None,
             seed=self.options.options.seed,
         )  # fmt: skip
+
+    def _asked_judge(self, section: Section, lender: Lender) -> Judge:
+        """One for all that is measured: its budget is that of the whole command."""
+        if self._judge is None:
+            self._judge = lender.prepared_judge(section.build(self.runs))
+        return self._judge
 
     def write(
         self, run: RunFolder, baseline: str | None, name: str, records: Sequence[PromptRecord], result: EvaluationResult
@@ -141,13 +154,14 @@ class Measurement:
     def _lender(self, run: RunFolder) -> Lender:
         template = read_identity(finished_model(run))["template"]
         options = TemplateOptions.model_validate(template) if template else TemplateOptions()
-        return Lender(self.catalog, self.device, self.options.folder, self.runs, options)
+        return Lender(self.catalog, self.device, self.options.folder, self.runs, options, self.tell)
 
     def _asked(self) -> dict[str, Any]:
         options = self.options.options
         return {
             "evaluators": {name: section.plain() for name, section in self.options.evaluators.items()},
             "judge": self.options.judge.plain() if self.options.judge else None,
+            "probes": options.probes,
             "sampling": options.sampling.model_dump(),
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rlhf_core.contract.dataset import Dataset
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import read_identity
-from rlhf_core.contract.judge import Judge
+from rlhf_core.contract.judge import Judge, JudgeContext
 from rlhf_core.contract.records import JSON
 from rlhf_core.contract.reward import RewardContext, RewardSource
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.options import TemplateOptions
 from rlhf_core.registry.catalog import Catalog
+from rlhf_core.store.replies import DEFAULT_REPLIES, SQLiteReplies
 from rlhf_core.store.run import RunFolder
 
 from .locate import resource_path
@@ -40,6 +41,7 @@ class Lender:
         folder: relative paths in component options start here.
         runs: run folders by the names of stages, for ``stage:NAME``.
         template: of models that were saved without one (plain base models).
+        tell: where lines for the user go.
     """
 
     catalog: Catalog
@@ -47,6 +49,7 @@ class Lender:
     folder: Path
     runs: Mapping[str, str] = field(default_factory=dict)
     template: TemplateOptions = field(default_factory=TemplateOptions)
+    tell: Callable[[str], None] = lambda _: None
 
     def context(self) -> RewardContext:
         return RewardContext(
@@ -87,8 +90,23 @@ class Lender:
         return source
 
     def build_judge(self, section: Mapping[str, JSON]) -> Judge:
-        judge: Judge = self._build("judge", section)
+        """A judge from its section, prepared."""
+        return self.prepared_judge(self._build("judge", section))
+
+    def prepared_judge(self, judge: Judge) -> Judge:
+        """A judge that was just built, after its ``prepare`` where it has one."""
+        prepare = getattr(judge, "prepare", None)
+        if prepare is not None:
+            prepare(
+                JudgeContext(
+                    replies=self.open_replies, open_policy=self.open_policy, tell=self.tell, folder=str(self.folder)
+                )
+            )
         return judge
+
+    def open_replies(self, path: str | None) -> SQLiteReplies:
+        """The store at ``path``, or the one that all runs share."""
+        return SQLiteReplies(DEFAULT_REPLIES if path is None else self.folder / Path(path).expanduser())
 
     def open_dataset(self, name: str, options: Mapping[str, Any]) -> Dataset:
         dataset: Dataset = self.catalog.find("dataset", name).build(options)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rlhf_core.contract.errors import Problems, RLHFError
+from rlhf_core.evaluation.significance import corrected
 from rlhf_core.registry.catalog import Catalog
+from rlhf_core.store.atomic import write_json
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.outcome import Outcome
@@ -187,11 +189,16 @@ def evaluate_recipe(
     assert evaluate is not None, "the recipe has an evaluation"
     writing = [stage.name for stage in recipe.stages if stage.trainer.found.target().generates]
     measurement = Measurement(evaluate, session.catalog, runs=folders(runs, runs), tell=session.tell)
-    results = {}
+    results: dict[str, Mapping[str, Any]] = {}
     for name in evaluate.options.runs or writing:
         run = runs[name] if name in runs else RunFolder.open(name)
         baseline = evaluate.options.baseline if evaluate.options.baseline != name else None
         results[name] = measurement.of(run, baseline=baseline, name=EVALUATION)
+    summaries = corrected({name: found["summary"] for name, found in results.items()})
+    for name, found in results.items():
+        run = runs[name] if name in runs else RunFolder.open(name)
+        results[name] = {**found, "summary": summaries[name]}
+        write_json(run.evaluations / f"{EVALUATION}.json", results[name])
         write_run_page(run)
     return results
 

@@ -86,6 +86,8 @@ class EvaluateOptions(Options):
     """How completions are drawn."""
     judge: dict[str, Any] | None = None
     """{judge: NAME, …its options}, asked beside the evaluators; null asks nobody."""
+    probes: int = Field(default=0, ge=0)
+    """Known-wrong completions that only ask for a good verdict, mixed into what the judge sees: how many fool it?"""
     seed: int = 0
     """Of the completions and of the bootstrap."""
 
