@@ -96,8 +96,8 @@ def test_a_page_of_many_pairs_holds_some_over_the_whole_range_and_says_so() -> N
     assert (pairs.shown[0].gain("score"), pairs.shown[-1].gain("score")) == (299.0, 0.0)
 
 
-def test_unknown_metrics_get_a_chart_of_their_own_and_bookkeeping_errors_and_quantiles_none() -> None:
-    names = ["step", "seconds", "zeta", "loss", "loss_se", "loss_p10", "loss_p90"]
+def test_unknown_metrics_get_a_chart_of_their_own_and_bookkeeping_and_errors_none() -> None:
+    names = ["step", "seconds", "zeta", "loss", "loss_se"]
     assert [chart.metrics for chart in charts_for(names)] == [("loss",), ("zeta",)]
 
 
@@ -108,13 +108,6 @@ def test_a_band_is_196_standard_errors_of_the_mean_that_is_drawn() -> None:
     assert few.band == [(s, pytest.approx(1.0 - 0.98), pytest.approx(1.98)) for s in range(3)]
     assert many is not None  # a moving mean of two independent batches
     assert many.band[-1] == (59, pytest.approx(1.0 - 0.98 / 2**0.5), pytest.approx(1.0 + 0.98 / 2**0.5))
-
-
-def test_a_band_is_the_quantiles_where_those_are_kept() -> None:
-    rows = [{"step": s, "split": "train", "loss": 1.0, "loss_p10": 0.5, "loss_p90": 3.0} for s in range(3)]
-    found = curve(rows, "train", "loss", "loss", 0)
-    assert found is not None
-    assert found.band == [(s, 0.5, 3.0) for s in range(3)]
 
 
 def test_quantiles_of_samples_lie_between_order_statistics() -> None:

@@ -24,6 +24,7 @@ from rlhf_core.math.logprobs import mean_logprobs, sequence_logprobs
 
 from .objectives import OBJECTIVES
 from .options import DPOOptions
+from .readings import readings
 
 START_WITHIN = 0.02
 """Nats: margins of one model in two passes differ by no more."""
@@ -49,6 +50,10 @@ class DPO(BaseTrainer[ReferencedPair]):
         # kept with the checkpoint, because another batch would round them differently. By content, since records of
         # the training and of the validation file may share their ids.
         self.reference: dict[str, Tensor] = {}
+
+    @property
+    def readings(self) -> Mapping[str, str]:
+        return readings(self.options)
 
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         self.policy = context.policy

@@ -31,6 +31,7 @@ from rlhf_core.math.masking import pad
 from rlhf_core.math.rewards import per_token_rewards
 
 from .options import PPOOptions
+from .readings import readings
 from .scores import ScoreNormaliser
 
 
@@ -73,6 +74,10 @@ class PPO(BaseTrainer[PPORow]):
         self.best = ("reward", "max") if options.keep == "best" else None
         self.normaliser = ScoreNormaliser(options)
         self.value_role = "policy" if options.value_model == "shared" else "value"
+
+    @property
+    def readings(self) -> Mapping[str, str]:
+        return readings(self.options)
 
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         if context.reward is None:

@@ -31,6 +31,17 @@ class RewardModel(BaseTrainer[Row]):
         self.Record = Preference if options.learn == "pairs" else Labelled
         self.Row = PairRow if options.learn == "pairs" else LabelledRow
 
+    @property
+    def readings(self) -> Mapping[str, str]:
+        return {
+            "How should this loss move?": (
+                "It starts at ln 2 = 0.693, a coin's guess, and falls towards 0 as the right side gets the higher "
+                "number. Where the held-out loss turns up the model is too sure of what it learnt by heart; held-out "
+                "accuracy says how often it is right. The rewards of pairs have no zero of their own: only "
+                "differences mean something."
+            )
+        }
+
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         self.policy = context.policy
         if self.options.learn == "classes":

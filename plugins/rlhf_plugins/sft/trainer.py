@@ -22,6 +22,16 @@ class SFT(BaseTrainer[Row]):
     def __init__(self, options: NoOptions) -> None:
         self.options = options
 
+    @property
+    def readings(self) -> Mapping[str, str]:
+        return {
+            "How should this loss move?": (
+                "It is the mean nats per completion token, never below 0, and should fall on held-out data too; it "
+                "cannot fall below the entropy of the texts. Where the held-out loss turns up while the other falls, "
+                "the texts are learnt by heart: fewer epochs, or more data."
+            )
+        }
+
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         self.policy = context.policy
         return {"policy": self.policy.train_role("policy")}

@@ -77,6 +77,8 @@ class Trainer(Protocol[RowT]):
         inner_epochs, minibatches: how often, and in how many optimizer steps, one collected batch is gone through.
         dropout_ok: False for losses that compare logprobs taken at two times.
         generates: whether the trained policy writes text worth sampling (False for reward models).
+        readings: question → answer for whoever reads the report of a run: how this loss should move, which value of an
+            option. Optional.
         best: metric and direction that pick the best checkpoint, as ``("loss", "min")``; None keeps the last.
     """
 
@@ -126,6 +128,10 @@ class BaseTrainer(Generic[RowT]):
     best: tuple[str, str] | None = ("loss", "min")
     inner_epochs: int = 1
     minibatches: int = 1
+
+    @property
+    def readings(self) -> Mapping[str, str]:
+        return {}
 
     def collect(self, rows: Sequence[Any], *, seed: int) -> Sequence[RowT]:
         return rows

@@ -299,6 +299,7 @@ def _info(
         "from": str(prepared.start.path) if prepared.start else BASE,
         "parents": {name: {"run": prepared.runs[name], "fingerprint": mark} for name, mark in parents.items()},
         "base": dict(policy.base),
+        "readings": dict(getattr(prepared.trainer, "readings", {})),
         "data": {"train": train.report.as_json(), "validation": validation.report.as_json()},
         **provenance(prepared.lender.catalog, command),
     }

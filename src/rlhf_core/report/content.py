@@ -26,7 +26,7 @@ class StageContent:
     Args:
         name, algo, status: as in ``run.json``; ``error`` is what a failed run ended with.
         metrics: rows of ``metrics.jsonl``: ``step``, ``split`` (``train`` or ``validation``) and numbers; ``NAME_se``
-            is the standard error of ``NAME``, ``NAME_p10`` and its like are quantiles.
+            is the standard error of ``NAME``.
         samples: rows of ``samples.jsonl``: ``step``, ``record_id``, ``prompt``, ``completion``, perhaps ``score``.
         gain: of the samples' scores, last against first.
         alarms: rows of ``alarms.jsonl``: ``name``, ``step``, ``says``, ``evidence``, ``cause``, ``mend``.

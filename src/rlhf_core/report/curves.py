@@ -14,7 +14,6 @@ SMOOTHING_FROM = 60
 """Points from which a training curve is drawn as a moving mean over a thirtieth of its length."""
 MOST_POINTS = 300
 """A curve holds no more points than can be told apart; neighbours are joined into their mean."""
-QUANTILES = ("p10", "p90")
 
 
 def points(rows: Sequence[MetricRow], split: str, x: str, y: str) -> list[Point]:
@@ -23,12 +22,12 @@ def points(rows: Sequence[MetricRow], split: str, x: str, y: str) -> list[Point]
 
 
 def curve(rows: Sequence[MetricRow], split: str, metric: str, label: str, color: int) -> Series | None:
-    """One metric over the steps; its band is ± 1.96 standard errors, or from the 10 % to the 90 % quantile."""
+    """One metric over the steps; its band is ± 1.96 standard errors, where those are kept."""
     line = points(rows, split, "step", metric)
     if not line:
         return None
     window = len(line) // 30 if split == "train" and len(line) >= SMOOTHING_FROM else 1
-    band = error_band(rows, split, metric, window) or quantile_band(rows, split, metric, window)
+    band = error_band(rows, split, metric, window)
     edges = [(x, low) for x, low, _ in band], [(x, high) for x, _, high in band]
     thinned = [(x, low, high) for (x, low), (_, high) in zip(*map(thin, edges), strict=True)]
     return Series(label, thin(smooth(line, window=window)), color, dashed=split == "validation", band=thinned)
@@ -44,11 +43,6 @@ def error_band(rows: Sequence[MetricRow], split: str, metric: str, window: int) 
         half = Z95 * math.sqrt(max(variance, 0.0) / min(index + 1, window))
         band.append((x, mean - half, mean + half))
     return band
-
-
-def quantile_band(rows: Sequence[MetricRow], split: str, metric: str, window: int) -> list[tuple[float, float, float]]:
-    low, high = (smooth(points(rows, split, "step", f"{metric}_{name}"), window=window) for name in QUANTILES)
-    return [(x, bottom, top) for (x, bottom), (_, top) in zip(low, high, strict=False)]
 
 
 def smooth(line: Sequence[Point], *, window: int) -> list[Point]:

@@ -103,13 +103,13 @@ BOOKKEEPING = frozenset(
 )
 
 
-_BESIDE = ("_se", "_p10", "_p50", "_p90")
-"""Endings of numbers that say how sure or how spread another one is; they are drawn as its band."""
+ERROR = "_se"
+"""Ending of the standard error of another number, which is drawn as its band."""
 
 
 def charts_for(names: Iterable[str]) -> list[ChartSpec]:
     """The charts for these metrics: known ones in reading order, the parts of a score, then others by themselves."""
-    present = {name for name in names if not name.endswith(_BESIDE)} - BOOKKEEPING
+    present = {name for name in names if not name.endswith(ERROR)} - BOOKKEEPING
     charts = [
         ChartSpec(chart.title, tuple(name for name in chart.metrics if name in present), chart.reading, chart.unit)
         for chart in CHARTS
