@@ -24,6 +24,7 @@ types: $(VENV)/.installed-dev
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/learning.py --seeds 0 1 2
+	$(BIN)/python benchmarks/alarms/run.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/startup.py
