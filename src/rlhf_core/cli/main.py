@@ -40,8 +40,13 @@ class Setup:
     off: tuple[str, ...] = ()
     third_party: bool = True
     debug: bool = False
-    command: str = "rlhf"
-    """The command as it was typed, for the record of the run."""
+    words: tuple[str, ...] = ()
+    """What was typed behind ``rlhf``."""
+
+    @property
+    def command(self) -> str:
+        """The command as it was typed, for the record of the run."""
+        return shlex.join(["rlhf", *self.words])
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -102,7 +107,7 @@ def rlhf(ctx: click.Context, plugins: tuple[str, ...], no_plugins: bool, debug: 
         if not plugin.startswith("no:"):
             raise click.UsageError(f"-p {plugin}: write -p no:NAME (plugins are on unless switched off)")
         off.append(plugin.removeprefix("no:"))
-    ctx.obj = Setup(tuple(off), not no_plugins, debug, command=shlex.join(["rlhf", *(ctx.obj or sys.argv[1:])]))
+    ctx.obj = Setup(tuple(off), not no_plugins, debug, words=tuple(ctx.obj or sys.argv[1:]))
 
 
 QUIET: Final = {
@@ -145,6 +150,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough (`rlhf plugins | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:
+        from .processes import hold
+
+        hold()
+        raise
 
 
 if __name__ == "__main__":

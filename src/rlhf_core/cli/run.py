@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .main import Setup
+from .processes import run_together, started_together, unheard
 
 if TYPE_CHECKING:
     from rlhf_core.recipe.resolved import Recipe
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 @click.option("--data", multiple=True, metavar="NAME=PATH", help="One of its input files; PATH alone where it has one.")
 @click.option("--seed", type=int, help="Of every stage that has none of its own.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as stages.dpo.trainer.beta=0.2.")
+@click.option(
+    "--procs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that train together."
+)
 @click.option("--dry-run", is_flag=True, help="One step of each stage; tell what they take; keep nothing.")
 @click.pass_obj
 def command(
@@ -28,6 +32,7 @@ def command(
     data: tuple[str, ...],
     seed: int | None,
     settings: tuple[str, ...],
+    procs: int,
     dry_run: bool,
 ) -> int:
     """Run a recipe: stages in order, then their evaluation, then the report.
@@ -35,10 +40,13 @@ def command(
     Stages that are finished are reused, one that was stopped goes on, and one whose options or data changed is trained
     anew beside the old one. Several recipes are laid over each other.
     """
+    if procs > 1 and not dry_run and not started_together():
+        return run_together(setup.words, procs)
     from rlhf_core.recipe.files import told_apart, with_given
     from rlhf_core.recipe.pipeline import Session, run_recipe
     from rlhf_core.recipe.resolve import read, resolve
     from rlhf_core.recipe.settings import with_settings
+    from rlhf_core.training.world import joined
 
     from .progress import listeners
     from .results import print_evaluations
@@ -50,7 +58,11 @@ def command(
     if dry_run:
         rehearse(setup, recipe, root)
         return 0
-    result = run_recipe(recipe, Session(setup.catalog, root, setup.command, click.echo, listeners))
+    with joined() as world:
+        tell = click.echo if world.first else unheard
+        result = run_recipe(recipe, Session(setup.catalog, root, setup.command, tell, listeners))
+        if not world.first:
+            return 0
     if result.stopped is not None:
         click.echo(f"stopped in {result.stopped}; all is saved. Go on with\n  {setup.command}")
         return 130

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .main import Setup
+from .processes import run_together, started_together, unheard
 
 
 @click.command("train", add_help_option=False)
@@ -35,6 +36,9 @@ from .main import Setup
     "--track", multiple=True, metavar="NAME", help="Also send metrics to a tracker: tensorboard, wandb, trackio."
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any option, such as trainer.beta=0.2.")
+@click.option(
+    "--procs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that train together."
+)
 @click.option("--dry-run", is_flag=True, help="Load all, take one step, tell what the training takes; keep nothing.")
 @click.option("--resume", is_flag=False, flag_value="", metavar="RUN", help="Go on with a run that was stopped.")
 @click.option("-h", "--help", "show_help", is_flag=True, help="Show this, and the options of --algo.")
@@ -53,6 +57,8 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     if given["show_help"]:
         show_help(ctx, setup, given["algo"])
         return 0
+    if given["procs"] > 1 and not given["dry_run"] and not started_together():
+        return run_together(setup.words, given["procs"])
     if given["resume"] is not None:
         if given["dry_run"]:
             raise click.UsageError("--dry-run is for a training that has not begun; leave --resume out")
@@ -81,6 +87,7 @@ def show_help(ctx: click.Context, setup: Setup, algo: str | None) -> None:
 def train(setup: Setup, given: dict[str, Any]) -> int:
     from rlhf_core.recipe import api
     from rlhf_core.recipe.locate import DEFAULT_RECIPE
+    from rlhf_core.training.world import joined
 
     from .progress import listeners
 
@@ -96,10 +103,12 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
 
         show(api.dry_run(given["algo"], tell=click.echo, catalog=setup.catalog, **asked))
         return 0
-    run = api.train(
-        given["algo"], tell=click.echo, observers=listeners, catalog=setup.catalog, command=setup.command, **asked
-    )  # fmt: skip
-    return tell_end(run)
+    with joined() as world:
+        run = api.train(
+            given["algo"], tell=click.echo if world.first else unheard, observers=listeners, catalog=setup.catalog,
+            command=setup.command, **asked,
+        )  # fmt: skip
+        return tell_end(run) if world.first else 0
 
 
 def data_of(given: Sequence[str]) -> tuple[str | None, dict[str, str]]:
@@ -114,6 +123,7 @@ def data_of(given: Sequence[str]) -> tuple[str | None, dict[str, str]]:
 
 def resume(setup: Setup, given: dict[str, Any]) -> int:
     from rlhf_core.recipe import api
+    from rlhf_core.training.world import joined
 
     from .progress import listeners
 
@@ -121,17 +131,19 @@ def resume(setup: Setup, given: dict[str, Any]) -> int:
     if not place:
         raise click.UsageError("--resume needs the run: rlhf train --resume RUN")
     settings = [*given["settings"], *(["training.paranoid=true"] if given["paranoid"] else [])]
-    run = api.resume(
-        place, set=settings, tell=click.echo, observers=listeners, catalog=setup.catalog, command=setup.command
-    )
-    return tell_end(run)
+    with joined() as world:
+        run = api.resume(
+            place, set=settings, tell=click.echo if world.first else unheard, observers=listeners,
+            catalog=setup.catalog, command=setup.command,
+        )  # fmt: skip
+        return tell_end(run) if world.first else 0
 
 
 def tell_end(run: Any) -> int:
     """Where the results are; after Ctrl-C the command that goes on. Returns: the exit code."""
     if run.status != "finished":
         click.echo(f"stopped at step {run.info.get('step')} of {run.info.get('steps')}; all is saved. Go on with")
-        click.echo(f"  rlhf train --resume {run.path}")
+        click.echo(f"  {run.folder.resume_command()}")
         return 130
     click.echo(f"model:  {run.folder.model}")
     for line in loading_lines(run):

@@ -13,6 +13,7 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
+from rlhf_core.training.world import World
 
 from .asking import Question, free_name, pose
 from .choosing import Wish, choose
@@ -72,8 +73,7 @@ def train(
     choice = choose(wish, catalog)
     for line in choice.told:
         tell(line)
-    target = Path(output) if output is not None else default_output(choice.name)
-    require_free(target)
+    target = World.current().from_first(lambda: _free_output(output, choice.name))
     root = DEFAULT_ROOT / choice.recipe.name
     session = Session(catalog, root, command or command_line(), tell, observers)
     ahead = read_ahead(choice.recipe, session)
@@ -194,6 +194,12 @@ def resume(
     session = Session(catalog, run.path.parent, command or command_line(), tell, observers)
     train_stage(prepare(resolved.stages[0], catalog, {}), run.path, resolved, session, resume=True)
     return Run(run.path, catalog=catalog)
+
+
+def _free_output(output: str | Path | None, name: str) -> Path:
+    target = Path(output) if output is not None else default_output(name)
+    require_free(target)
+    return target
 
 
 def default_output(name: str, root: Path = DEFAULT_ROOT) -> Path:

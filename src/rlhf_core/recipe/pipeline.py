@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rlhf_core.contract.errors import Problems, RLHFError
 from rlhf_core.evaluation.significance import corrected
@@ -14,6 +14,7 @@ from rlhf_core.store.atomic import write_json
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.outcome import Outcome
+from rlhf_core.training.world import World
 
 from .differences import differing_keys
 from .evaluating import Measurement, check_prompts
@@ -71,6 +72,8 @@ def run_recipe(recipe: Recipe, session: Session) -> PipelineResult:
     runs: dict[str, RunFolder] = {}
     if stopped := ensure_stages(recipe.stages, recipe, runs, session, data):
         return PipelineResult(runs, stopped=stopped)
+    if not World.current().first:
+        return PipelineResult(runs)  # the first process measures and reports alone
     evaluations = evaluate_recipe(recipe, runs, session) if recipe.evaluate else {}
     page = write_page(session.root, recipe.name, runs, command=session.command)
     return PipelineResult(runs, evaluations, page)
@@ -134,18 +137,27 @@ def ensure_stage(
     """
     prepared = prepare(stage, session.catalog, folders(runs, stage.needs), data)
     run = RunFolder(session.place(stage.name))
+    found = World.current().from_first(lambda: _make_way(prepared, run, session))
+    if found == "finished":
+        session.tell(f"{stage.name}: finished already, reused: {run.path}")
+        return run, None
+    return train_stage(prepared, run.path, recipe, session, resume=found == "begun")
+
+
+def _make_way(prepared: Prepared, run: RunFolder, session: Session) -> Literal["finished", "begun", "free"]:
+    """What there is of this very stage; a run of other options or data steps aside."""
+    stage = prepared.stage
     if run.exists and run.info.get("fingerprint") == prepared.fingerprint:
         if run.status == "finished":
-            session.tell(f"{stage.name}: finished already, reused: {run.path}")
-            return run, None
+            return "finished"
         session.tell(f"{stage.name}: was {run.status}, goes on: {run.path}")
-        return train_stage(prepared, run.path, recipe, session, resume=True)
+        return "begun"
     if run.exists:
         aside = free_folder(run.path, "~")
         why = differing_keys(run, stage, prepared.runs)
         run.path.rename(aside)
         session.tell(f"{stage.name}: {why} changed; trained anew, the old run is {aside}")
-    return train_stage(prepared, run.path, recipe, session)
+    return "free"
 
 
 def train_stage(
@@ -161,7 +173,8 @@ def train_stage(
     run, outcome = run_stage(
         prepared, output, command=session.command, resume=resume, observers=observers, evaluate=measured
     )
-    write_run_page(run)
+    # The others wait here until the first process has left the model, which the next stage may start from.
+    World.current().from_first(lambda: write_run_page(run))
     return run, outcome
 
 

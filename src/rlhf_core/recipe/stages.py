@@ -21,6 +21,7 @@ from rlhf_core.training.observers import Observer
 from rlhf_core.training.options import TrainingOptions
 from rlhf_core.training.outcome import Outcome
 from rlhf_core.training.precision import choose_device
+from rlhf_core.training.world import World
 
 from . import yaml
 from .files import require
@@ -133,13 +134,15 @@ def run_stage(
         evaluate: the section by which `rlhf evaluate` measures this run unless told otherwise.
     Raises: RLHFError when the folder is in use or, to resume, holds another run; see :meth:`Engine.train`.
     """
-    run = RunFolder.open(output) if resume else require_free(output)
+    world = World.current()
+    run = world.from_first(lambda: RunFolder.open(output) if resume else require_free(output))
     policy = build_policy(prepared)
     train, validation = encode_splits(prepared, policy)
     config = prepared.stage.plain(dict(prepared.runs))
     if not resume:
-        info = _info(prepared, policy, train, validation, command)
-        run = RunFolder.create(output, info=info, recipe=yaml.dump(_as_recipe(prepared.stage, config, evaluate)))
+        info = {**_info(prepared, policy, train, validation, command), "processes": world.size}
+        written = yaml.dump(_as_recipe(prepared.stage, config, evaluate))
+        run = world.from_first(lambda: RunFolder.create(output, info=info, recipe=written))
     heard = [
         *observers,
         *(TrackerObserver(section.build(), run.path, config) for section in prepared.stage.track),
@@ -150,7 +153,8 @@ def run_stage(
         options=prepared.stage.options.training, observers=heard,
     )  # fmt: skip
     # Only now has the trainer said what it trains.
-    run.update(parameters=policy.parameter_counts())
+    if world.first:
+        run.update(parameters=policy.parameter_counts())
     try:
         outcome = engine.train(resume=resume)
     except BaseException:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,6 +36,25 @@ class World:
     def first(self) -> bool:
         """Whether this rank writes files and reports."""
         return self.rank == 0
+
+    def from_first(self, work: Callable[[], ItemT]) -> ItemT:
+        """What ``work`` returns on the first rank, on every rank; the others do not do it.
+
+        Raises: on every rank the RLHFError that it raised on the first.
+        """
+        if self.size == 1:
+            return work()
+        box: list[Any] = [None, None]
+        if self.first:
+            try:
+                box[0] = work()
+            except RLHFError as error:
+                box[1] = error
+        dist.broadcast_object_list(box)
+        if box[1] is not None:
+            raise box[1]
+        result: ItemT = box[0]
+        return result
 
     def require_rows(self, batch_size: int) -> None:
         """Raises: RLHFError when a rank would get no row of a batch."""
@@ -82,3 +103,31 @@ class World:
             parts = torch.split(flat, [gradient.numel() for gradient in gradients])
             for gradient, part in zip(gradients, parts, strict=True):
                 gradient.copy_(part.view_as(gradient))
+
+
+JOINING = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What a launcher tells each process; torchrun uses the same names, so that it serves where one host is not enough."""
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """Meet the processes that were started together with this one; alone where no launcher says otherwise.
+
+    Raises: RLHFError when there is no device for this process. RuntimeError when fewer met than were started.
+    """
+    if not all(os.environ.get(name) for name in JOINING) or dist.is_initialized():
+        yield World.current()
+        return
+    size = int(os.environ["WORLD_SIZE"])
+    if torch.cuda.is_available():
+        local, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if local >= devices:
+            raise RLHFError(f"{local + 1} processes or more, but {devices} CUDA devices: use --procs {devices}")
+        torch.cuda.set_device(local)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    world = World.current()
+    if world.size != size:
+        raise RuntimeError(f"{size} processes were started, but {world.size} train together")
+    yield world
+    # Not after an error: the others would lose this process before it has said what was wrong.
+    dist.destroy_process_group()
