@@ -16,8 +16,6 @@ RESAMPLES = 2000
 Z95 = 1.959963984540054
 """The 97.5 % point of the standard normal distribution."""
 
-_T95 = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)
-"""For 1 to 10 degrees of freedom."""
 _CHUNK = 250
 _JACKKNIFE_BLOCKS = 50
 
@@ -96,15 +94,10 @@ def over_seeds(values: Sequence[float]) -> Estimate:
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Estimate(mean, None, None, n, n)
-    half = t95(n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, n - 1)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Estimate(mean, mean - half, mean + half, n, n)
-
-
-def t95(freedom: int) -> float:
-    """The 97.5 % point of Student's t: a table, and from its end on the expansion round the normal point (Fisher)."""
-    if freedom <= len(_T95):
-        return _T95[freedom - 1]
-    return Z95 + (Z95**3 + Z95) / (4 * freedom) + (5 * Z95**5 + 16 * Z95**3 + 3 * Z95) / (96 * freedom**2)
 
 
 def win_rate(
