@@ -84,6 +84,12 @@ def test_nothing_left_says_why(tmp_path: Path) -> None:
         load(tmp_path, Preference, sources=[{"path": "head.csv"}])
 
 
+def test_nothing_left_says_why_where_a_share_is_to_be_held_out(tmp_path: Path) -> None:
+    write_lines(tmp_path, {"prompt": "p", "chosen": "x", "rejected": "x"})
+    with pytest.raises(RLHFError, match=r"no record is left of 1 read \(1 chosen equals rejected\)$"):
+        load(tmp_path, Preference, validation={"fraction": 0.5})
+
+
 def test_ids_must_be_unique_over_all_sources(tmp_path: Path) -> None:
     write_lines(tmp_path, pair(1, id="a"), pair(2, id="b"), pair(3, id="a"))
     with pytest.raises(RLHFError, match=r"the id 'a' stands 2 times \(1 ids are not unique\); make the column 'id'"):

@@ -64,15 +64,20 @@ def load_records(
     report = DataReport()
     names = source_names(sources)
     parts = _read_all(sources, names, record_class, options, report, folder, open_dataset)
+    _require_any(parts, names, report)
     if held_out is not None and held_out.fraction is not None:
         parts = _one_side(parts, held_out.fraction, split, report)
     mixed = mix(parts, [source.weight for source in sources], limit=limit)
     records = [record for part in mixed for record in part]
-    if not records:
-        raise RLHFError(f"{', '.join(names)}: no record is left of {report.read} read ({_reasons(report)})")
+    _require_any([records], names, report)
     report.sources = {name: len(part) for name, part in zip(names, mixed, strict=True)}
     report.kept, report.fingerprint = len(records), fingerprint(records)
     return Loaded(records, report)
+
+
+def _require_any(parts: Sequence[Sequence[Record]], names: Sequence[str], report: DataReport) -> None:
+    if not any(parts):
+        raise RLHFError(f"{', '.join(names)}: no record is left of {report.read} read ({_reasons(report)})")
 
 
 def fingerprint(records: Sequence[Record]) -> str:
