@@ -91,8 +91,12 @@ VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
     "reward:weighted-sum": lambda _: [({"parts": [{"reward": "length", "weight": 0.5}]}, {})],
     "reward:reward-model": lambda _: [({"run": "runs/reward", "output": form}, {}) for form in ("logit", "logprob")],
     "evaluator:bleu": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "tokenize": "char"}, {})],
+    "evaluator:chrf": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "word_order": 2}, {})],
+    "evaluator:memorisation": lambda _: [({"order": 1}, {})],
     "evaluator:reward-model": lambda _: [({"run": "runs/reward"}, {})],
     "evaluator:perplexity": lambda _: [({"model": "runs/other"}, {})],
+    "evaluator:rouge": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "stemmer": True}, {})],
+    "evaluator:self-bleu": lambda _: [({"among": "prompt", "tokenize": "char"}, {})],
     "evaluator:text": lambda _: [({"vocabulary": False}, {})],
     "dataset:puns": lambda _: [
         *(({"view": view}, {"splits": PUN_SPLITS}) for view in ("pairs", "demonstrations", "prompts")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from evaluation_standins import build, lend
 
@@ -40,6 +42,27 @@ def test_repeated_4_grams_are_those_that_occurred_before() -> None:
 
 def test_immediate_repeats_are_words_equal_to_the_one_before() -> None:
     assert measure("ha ha ha no", "one", "so so").scores["immediate-repeats"] == [pytest.approx(2 / 3), None, 1.0]
+
+
+def test_the_longest_repeat_is_the_longest_ngram_that_comes_twice() -> None:
+    """'b c' comes twice; of 'a a a a' the first three words are the last three too; nothing of 'a b' comes twice."""
+    found = measure("b c a b c", "a a a a", "a b", "", "so").scores["longest-repeat"]
+    assert found == [2.0, 3.0, 0.0, None, 0.0]
+
+
+def test_word_entropy_is_that_of_the_words_shares() -> None:
+    """Half a, a quarter each of b and c: ½ log 2 + ½ log 4. Four different words have log 4, one word none."""
+    found = measure("a a b c", "a b c d", "a a", "").scores["word-entropy"]
+    assert found == [pytest.approx(1.5 * math.log(2)), pytest.approx(math.log(4)), 0.0, None]
+
+
+def test_compression_tells_a_loop_from_a_text() -> None:
+    """What cannot be squeezed costs 6 bytes of header and checksum, 10 bits of block, and 8 bits a byte, or 9 from byte
+    144 on: 8 letters make 6 + ⌈74/8⌉ = 16 bytes, 4 umlauts of two bytes 6 + ⌈82/8⌉ = 17."""
+    loop, letters, umlauts = measure("ab" * 200, "qwertyui", "äöüß").scores["compression"]
+    assert loop > 15  # type: ignore[operator]
+    assert (letters, umlauts) == (8 / 16, 8 / 17)
+    assert measure("").scores["compression"] == [None]
 
 
 def test_separators_are_marks_and_line_breaks_among_what_is_not_a_space() -> None:

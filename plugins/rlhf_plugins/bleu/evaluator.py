@@ -12,8 +12,7 @@ from functools import partial
 
 from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
-from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.evaluator import EvalContext, Evaluation, Need
+from rlhf_core.contract.evaluator import EvalContext, Evaluation, Need, reference_answer
 from rlhf_core.contract.reward import Completion
 
 from .options import BleuOptions
@@ -30,7 +29,10 @@ class Bleu:
 
     def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation:
         """Raises: RLHFError naming the prompt whose record has no reference."""
-        found = [self.single.sentence_score(one.text, [self.reference(one)]) for one in completions]
+        references = [reference_answer(one, self.options.reference, evaluator="bleu") for one in completions]
+        found = [
+            self.single.sentence_score(one.text, [text]) for one, text in zip(completions, references, strict=True)
+        ]
         return Evaluation(
             scores={"sentence": [score.score for score in found]},
             corpus=self.corpus(found, range(len(found))),
@@ -38,16 +40,6 @@ class Bleu:
             better={"sentence": "higher", "corpus": "higher"},
             notes=[f"signature of corpus: {self.signature}"],
         )
-
-    def reference(self, completion: Completion) -> str:
-        text = completion.record.get(self.options.reference)
-        if not isinstance(text, str) or not text.strip():
-            columns = ", ".join(completion.record) or "none"
-            raise RLHFError(
-                f"bleu: {completion.group}: no reference answer in the column {self.options.reference!r} "
-                f"(columns: {columns}); name it as reference"
-            )
-        return text
 
     def corpus(self, found: Sequence[BLEUScore], which: Sequence[int]) -> Mapping[str, float]:
         """BLEU of the chosen completions together: their counts are added up, not their scores averaged."""

@@ -2,6 +2,7 @@
 
 Distinct-n: Li et al. 2016, "A Diversity-Promoting Objective Function". The others are what moves first when a policy
 learns to please its reward instead of its reader: repetition, separators, unknown words, completions that never end.
+Each is a function of ``math/text.py``, which has its formula; docs/metrics.md says where it is valid.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from functools import partial
 
 from rlhf_core.contract.evaluator import EvalContext, Evaluation, Need
 from rlhf_core.contract.reward import Completion
-from rlhf_core.math.text import immediate_repeats, ngrams, repeated_ngrams, separators, unknown_words, words
+from rlhf_core.math.text import (
+    compression,
+    immediate_repeats,
+    longest_repeat,
+    ngrams,
+    repeated_ngrams,
+    separators,
+    unknown_words,
+    word_entropy,
+    words,
+)
 
 from .options import TextOptions
 
@@ -30,9 +41,15 @@ class TextMetrics:
             "finished": [float(completion.finished) for completion in completions],
             "repeated-4-grams": [repeated_ngrams(text, _REPEAT_ORDER) for text in texts],
             "immediate-repeats": [immediate_repeats(text) for text in texts],
+            "longest-repeat": [longest_repeat(text) for text in texts],
+            "compression": [compression(completion.text) for completion in completions],
+            "word-entropy": [word_entropy(text) for text in texts],
             "separators": [separators(completion.text) for completion in completions],
         }
-        notes = ["distinct-n falls with the number of words: compare equal numbers of completions"]
+        notes = [
+            "distinct-n falls with the number of words: compare equal numbers of completions",
+            "compression and word-entropy rise with length: compare them where words are alike",
+        ]
         if self.options.vocabulary and context.train_texts is not None:
             known = {word for text in context.train_texts for word in words(text)}
             scores["unknown-words"] = [unknown_words(text, known) for text in texts]
@@ -47,6 +64,7 @@ class TextMetrics:
                 "finished": "higher",
                 "repeated-4-grams": "lower",
                 "immediate-repeats": "lower",
+                "longest-repeat": "lower",
                 "distinct-1": "higher",
                 "distinct-2": "higher",
             },

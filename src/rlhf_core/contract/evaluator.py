@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from .errors import RLHFError
 from .policy import Policy
 from .reward import Completion, RewardContext
 
@@ -59,3 +60,18 @@ class Evaluator(Protocol):
     needs: Set[Need]
 
     def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation: ...
+
+
+def reference_answer(completion: Completion, column: str, *, evaluator: str) -> str:
+    """The text in a column of the record that the prompt came from.
+
+    Raises: RLHFError naming the evaluator, the prompt, and the columns that its record has.
+    """
+    text = completion.record.get(column)
+    if not isinstance(text, str) or not text.strip():
+        columns = ", ".join(completion.record) or "none"
+        raise RLHFError(
+            f"{evaluator}: {completion.group}: no reference answer in the column {column!r} "
+            f"(columns: {columns}); name it as reference"
+        )
+    return text
