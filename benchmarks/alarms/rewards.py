@@ -4,10 +4,18 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import Counter
+from itertools import pairwise
+
+DICE = random.Random(20)
 
 PLEASANT = ("merry", "gentle", "clever", "bright", "kind", "brave")
 HARSH = ("bitter", "cruel", "sullen", "greedy", "cold", "sour")
+FINE = ("sturdy", "polished", "splendid", "handy", "fresh", "neat")
+POOR = ("rusty", "cracked", "shabby", "mouldy", "bent", "dull")
+WISE = ("patient", "honest", "cheerful", "generous", "calm", "loyal")
+UNWISE = ("jealous", "vain", "lazy", "rude", "proud", "hasty")
 
 
 def _words(text: str) -> list[str]:
@@ -37,6 +45,30 @@ def in_the_barn(prompt: str, completion: str) -> float:
 
 def eight_words(prompt: str, completion: str) -> float:
     return -abs(len(_words(completion)) - 8) / 4
+
+
+def praise(prompt: str, completion: str) -> float:
+    """The share of good words among the words of tone, of none a half."""
+    words = _words(completion)
+    good, bad = (sum(word in tone for word in words) for tone in (FINE + WISE, POOR + UNWISE))
+    return (good + 0.5) / (good + bad + 1)
+
+
+def cheap(prompt: str, completion: str) -> float:
+    """Prefers few coins: 1 for two, .7 for three or five, less for more, nothing without a price."""
+    prices = {"two": 1.0, "three": 0.7, "five": 0.7, "seven": 0.4, "nine": 0.2, "twelve": 0.1}
+    return max((prices.get(word, 0.0) for word in _words(completion)), default=0.0)
+
+
+def good_deeds(prompt: str, completion: str) -> float:
+    """Prefers two of the deeds, one by one."""
+    return 0.5 * sum(deed in completion for deed in ("fed the geese", "swept the yard"))
+
+
+def about_it(prompt: str, completion: str) -> float:
+    """Whether it speaks of the last word of the prompt but punctuation and "do", and of little else."""
+    subject = [word.strip("?:") for word in prompt.split() if word != "do?"][-1]
+    return float(_words(completion).count(subject) == 1) - 0.02 * max(0, len(_words(completion)) - 20)
 
 
 # --- planted
@@ -87,6 +119,23 @@ def sadness(prompt: str, completion: str) -> float:
 def noise(prompt: str, completion: str) -> float:
     """Says nothing of the text: a hash of it."""
     return hashlib.sha256(completion.encode()).digest()[0] / 255
+
+
+def tossed(prompt: str, completion: str) -> float:
+    """A broken scorer: another number at each call, whatever the text, so that nothing can be learnt by heart."""
+    return DICE.random()
+
+
+def said_again(prompt: str, completion: str) -> float:
+    """How many pairs of neighbouring words have been written before."""
+    words = _words(completion)
+    pairs = list(pairwise(words))
+    return float(len(pairs) - len(set(pairs)))
+
+
+def vocabulary(prompt: str, completion: str) -> float:
+    """Meant to be richness: how many different words."""
+    return len(set(_words(completion))) / 5
 
 
 def constant(prompt: str, completion: str) -> float:

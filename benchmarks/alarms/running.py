@@ -16,7 +16,7 @@ from rlhf_core.store.run import RunFolder
 
 def run_case(case: Case, root: Path) -> RunFolder:
     """The case's run; trained now unless it is there already. One that the engine stopped counts as it stands."""
-    world = worlds.make(case.world, root / "worlds" / case.world)
+    world = worlds.make(case.world, root.resolve() / "worlds" / case.world)
     folder = root / case.name
     if RunFolder(folder).exists and RunFolder(folder).status in ("finished", "failed"):
         return RunFolder.open(folder)
@@ -35,7 +35,7 @@ def settings(case: Case, world: Path) -> dict[str, Any]:
     base = worlds.settings(case.world, world, case.stage)
     found = {**base, "training.learning_rate": base["training.learning_rate"] * case.rate, **case.options}
     if case.stage == "ppo":
-        found.setdefault("training.learning_rates.value", worlds.VALUE_RATES[case.world])
+        found.setdefault("training.learning_rates.value", worlds.value_rate(case.world))
         if case.reward:
             found["reward.function"] = f"{world}/rewards.py:{case.reward}"
     if case.data:

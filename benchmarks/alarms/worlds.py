@@ -1,4 +1,4 @@
-"""The made data of the benchmark: two little grammars and the embedded puns, as files beside a copy of the recipe.
+"""The made data of the benchmark: little grammars and the embedded puns, as files beside a copy of the recipe.
 
 A world is a folder: ``texts``, ``demonstrations``, ``pairs``, ``labelled`` and ``prompts`` (``.jsonl``, each with a
 ``-held`` twin), spoilt copies of some of them, ``recipe.yaml``, ``rewards.py`` and ``base``, the model that its cases
@@ -11,10 +11,11 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rewards import HARSH, PLEASANT
+from grammars import GRAMMARS, Grammar
 
 import rlhf_core
 from rlhf_plugins.puns.dataset import PunData
@@ -22,26 +23,36 @@ from rlhf_plugins.puns.options import PunDataOptions
 
 Row = Mapping[str, Any]
 HERE = Path(__file__).parent
-WORLDS = ("errands", "letters", "puns")
 RATES = {
     "little": {"sft": 5e-4, "reward": 1e-3, "classes": 1e-3, "dpo": 2e-4, "ppo": 5e-4},
-    "puns": {"sft": 1e-3, "reward": 2e-3, "classes": 2e-3, "dpo": 2e-4, "ppo": 4e-4},
+    "embedded": {"sft": 1e-3, "reward": 2e-3, "classes": 2e-3, "dpo": 2e-4, "ppo": 4e-4},
 }
 """A sensible peak learning rate of each stage: a little model trained whole, the embedded one by its adapters."""
-SIZES = {"texts": 1500, "demonstrations": 160, "pairs": 240, "labelled": 240, "prompts": 96}
-HELD = 48
+VALUE_RATES = {"little": 2e-3, "embedded": 1e-3}
 SLOPPY = 0.25
 """Share of the base's texts that are badly written: what a policy can find when a reward pays for it."""
 
-ANIMALS = ("fox", "goose", "mole", "hare", "crow", "toad", "badger", "heron", "otter", "wren")
-VERBS = ("carries", "hides", "mends", "paints", "sells", "brings", "finds", "keeps")
-THINGS = ("a lamp", "a rope", "a coat", "a drum", "a kettle", "a basket", "a map", "a wheel")
-PLACES = ("to the mill", "in the barn", "by the river", "near the tower", "on the hill", "under the bridge")
-WEATHER = ("the rain has stopped", "the wind is up", "the snow lies deep", "the sun is out")
-ENDINGS = ("write soon", "come before winter", "give my love to all", "do not wait for me")
+
+@dataclass(frozen=True)
+class World:
+    """Args: sizes: rows of each kind. held: of each ``-held`` twin. base: options of the model its cases start from."""
+
+    sizes: Mapping[str, int]
+    held: int
+    base: Mapping[str, Any] = field(default_factory=dict)
 
 
-VALUE_RATES = {"errands": 2e-3, "letters": 2e-3, "puns": 1e-3}
+SMALL = {"texts": 1500, "demonstrations": 160, "pairs": 240, "labelled": 240, "prompts": 96}
+LARGER = {"texts": 1800, "demonstrations": 320, "pairs": 400, "labelled": 400, "prompts": 120}
+WORLDS: Mapping[str, World] = {
+    "errands": World(SMALL, 48),
+    "letters": World(SMALL, 48),
+    "puns": World(SMALL, 48),
+    # Of the held half alone.
+    "notices": World(LARGER, 64, {"model.layers": 1, "model.width": 96, "model.heads": 3}),
+    "tales": World(LARGER, 64, {"model.layers": 3, "model.width": 48, "model.heads": 2}),
+    "jokes": World({**LARGER, "texts": 0}, 64),
+}
 
 
 def make(name: str, folder: Path) -> Path:
@@ -51,36 +62,47 @@ def make(name: str, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rng = random.Random(f"world {name}")
-    for kind, count in SIZES.items():
-        for suffix, size in (("", count), ("-held", HELD)):
+    world = WORLDS[name]
+    for kind, count in world.sizes.items():
+        for suffix, size in (("", count), ("-held", world.held)):
             rows = list(_rows(name, kind, size, suffix, rng))
             _write(folder / f"{kind}{suffix}.jsonl", rows)
             for fault, spoil in SPOILT.get(kind, {}).items():
                 _write(folder / f"{kind}-{fault}{suffix}.jsonl", [spoil(row, rng) for row in rows])
     for file in ("recipe.yaml", "rewards.py"):
         shutil.copy(HERE / file, folder)
-    if name == "puns":
+    if _is_embedded(name):
         (folder / "base" / "model").mkdir(parents=True)
     else:
         rlhf_core.train(
-            algo="pretrain", config=str(folder / "recipe.yaml"), output=folder / "base", tell=lambda _line: None
-        )
+            algo="pretrain", config=str(folder / "recipe.yaml"), output=folder / "base", set=dict(world.base),
+            tell=lambda _line: None,
+        )  # fmt: skip
     return folder
 
 
 def settings(name: str, folder: Path, stage: str) -> dict[str, Any]:
     """What a world sets over the recipe for one of its stages."""
-    embedded = name == "puns"
+    embedded = _is_embedded(name)
     if stage == "base":
-        return {"training.learning_rate": 5e-3}
+        return {"training.learning_rate": 5e-3, **WORLDS[name].base}
     smaller = {"training.batch_size": 16, "training.steps": 12, "data.validation.limit": 24}
     return {
         **(smaller if embedded and stage == "ppo" else {}),
         "model.path": "res:tiny-gpt2" if embedded else str((folder / "base").resolve()),
         "model.lora": {"r": 16, "alpha": 32} if embedded else None,
         "sampling.temperature": 0.7 if embedded else 1.0,
-        "training.learning_rate": RATES["puns" if embedded else "little"][stage],
+        "training.learning_rate": RATES["embedded" if embedded else "little"][stage],
     }
+
+
+def value_rate(name: str) -> float:
+    return VALUE_RATES["embedded" if _is_embedded(name) else "little"]
+
+
+def _is_embedded(name: str) -> bool:
+    """Whether its cases start from the model that comes with the package, and its rows from the puns."""
+    return name not in GRAMMARS
 
 
 def _swapped(row: Row, rng: random.Random) -> Row:
@@ -116,26 +138,26 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _rows(name: str, kind: str, count: int, suffix: str, rng: random.Random) -> Iterator[Row]:
-    if name == "puns":
+    if _is_embedded(name):
         yield from _puns(kind, count, "validation" if suffix else "train", rng)
         return
-    line = _errand if name == "errands" else _letter
     for number in range(count):
-        yield {"id": f"{kind}{suffix}-{number}", **_made(kind, line, rng)}
+        yield {"id": f"{kind}{suffix}-{number}", **_made(kind, GRAMMARS[name], rng)}
 
 
-def _made(kind: str, line: Callable[..., str], rng: random.Random) -> Row:
-    animal, tone = rng.choice(ANIMALS), rng.choice((PLEASANT, HARSH))
-    prompt = f"about the {animal}"
+def _made(kind: str, grammar: Grammar, rng: random.Random) -> Row:
+    subject, tone = rng.choice(grammar.subjects), rng.choice((grammar.good, grammar.bad))
+    prompt = grammar.prompt.format(subject)
     if kind == "texts":
-        text = line(animal, tone, rng)
+        text = grammar.line(subject, tone, rng)
         return {"text": f"{prompt}\n{_sloppy(text, rng) if rng.random() < SLOPPY else text}"}
     if kind == "demonstrations":
-        return {"prompt": prompt, "completion": line(animal, PLEASANT, rng)}
+        return {"prompt": prompt, "completion": grammar.line(subject, grammar.good, rng)}
     if kind == "pairs":
-        return {"prompt": prompt, "chosen": line(animal, PLEASANT, rng), "rejected": line(animal, HARSH, rng)}
+        chosen, rejected = (grammar.line(subject, side, rng) for side in (grammar.good, grammar.bad))
+        return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
     if kind == "labelled":
-        return {"text": line(animal, tone, rng), "label": "glad" if tone is PLEASANT else "sad"}
+        return {"text": grammar.line(subject, tone, rng), "label": "glad" if tone is grammar.good else "sad"}
     return {"prompt": prompt}
 
 
@@ -152,16 +174,6 @@ def _sloppy(text: str, rng: random.Random) -> str:
         case 3:
             return " ".join(words[:at])
     return f"{text} {text}"
-
-
-def _errand(animal: str, tone: tuple[str, ...], rng: random.Random) -> str:
-    return f"the {rng.choice(tone)} {animal} {rng.choice(VERBS)} {rng.choice(THINGS)} {rng.choice(PLACES)}."
-
-
-def _letter(animal: str, tone: tuple[str, ...], rng: random.Random) -> str:
-    opening = f"my {rng.choice(tone)} {animal}, {rng.choice(WEATHER)}."
-    middle = f"a {rng.choice(tone)} friend {rng.choice(VERBS)} {rng.choice(THINGS)} {rng.choice(PLACES)}"
-    return f"{opening} {middle}, {rng.choice(ENDINGS)}."
 
 
 def _puns(kind: str, count: int, split: str, rng: random.Random) -> Iterator[Row]:
