@@ -124,6 +124,33 @@ def test_doctor_explains_a_run(light, tmp_path: Path) -> None:
     assert light("doctor", str(tmp_path / "nowhere"))[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        (["ok", "ok"], "nothing is wrong"),
+        (["ok", "note", "note"], "nothing is wrong (2 notes)"),
+        (["note", "alarm", "ok"], "1 alarm, 1 note"),
+        (["alarm", "problem", "alarm"], "1 problem, 2 alarms"),
+    ],
+)
+def test_doctor_ends_by_counting_and_an_alarm_is_something_wrong(levels: list[str], told: str) -> None:
+    from rlhf_core.cli.doctor import verdict
+
+    assert verdict(levels) == told
+
+
+def test_doctor_counts_the_alarms_of_a_run(light, tmp_path: Path) -> None:
+    from rlhf_core.store.run import RunFolder
+
+    made = RunFolder.create(tmp_path / "mine", info={"algo": "ppo", "steps": 6, "status": "finished"})
+    for step in range(1, 7):
+        made.append_metrics({"step": step, "records": step, "seconds": 1.0, "split": "train", "score": 0.5})
+    code, out, _ = light("doctor", str(made.path))
+    assert "alarm    constant-scores" in out
+    assert out.splitlines()[-1] == "1 alarm"
+    assert code == 0
+
+
 @pytest.fixture
 def light(capsys: pytest.CaptureFixture[str]):
     from rlhf_core.cli.main import run as in_process

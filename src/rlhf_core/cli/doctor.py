@@ -15,7 +15,7 @@ from .main import Setup
 if TYPE_CHECKING:
     from rlhf_core.recipe.doctor.finding import Finding
 
-COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+COLOURS = {"ok": "green", "note": "yellow", "alarm": "magenta", "problem": "red"}
 
 
 @click.command("doctor")
@@ -74,8 +74,9 @@ def show(findings: Sequence[Finding]) -> None:
 
 
 def verdict(levels: Sequence[str]) -> str:
-    problems, notes = levels.count("problem"), levels.count("note")
-    told = f"{notes} note{'s' * (notes != 1)}" if notes else ""
-    if problems:
-        return f"{problems} problem{'s' * (problems != 1)}" + (f", {told}" if told else "")
+    """How many findings there are of each level, the worst first."""
+    counts = ((level, levels.count(level)) for level in ("problem", "alarm", "note"))
+    told = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts if count)
+    if "problem" in levels or "alarm" in levels:
+        return told
     return f"nothing is wrong ({told})" if told else "nothing is wrong"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["ok", "note", "problem"]
+Level = Literal["ok", "note", "alarm", "problem"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +14,8 @@ class Finding:
 
     Args:
         area: the heading that it stands under.
-        level: ``problem`` where something will fail or has failed, ``note`` where somebody may want to know.
+        level: ``problem`` where something will fail or has failed, ``alarm`` where a training shows signs of going
+            wrong, ``note`` where somebody may want to know.
         mend: what to do about it; empty where all is well.
     """
 

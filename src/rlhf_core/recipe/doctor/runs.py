@@ -131,7 +131,7 @@ def health(run: RunFolder, catalog: Catalog) -> Iterator[Finding]:
     for alarm in found.alarms:
         says = f"step {alarm.step}: {alarm.says} ({alarm.evidence})"
         mend = f"likeliest cause: {alarm.cause}; {alarm.mend}"
-        yield Finding(area="health", subject=alarm.name, level="note", says=says, mend=mend)
+        yield Finding(area="health", subject=alarm.name, level="alarm", says=says, mend=mend)
     for note in found.notes:
         yield Finding(area="health", subject="seen", says=note)
 
