@@ -57,7 +57,7 @@ def token_facts(tokens: Tokens) -> Iterator[tuple[str, str]]:
         "tokens",
         f"{tokens.per_step:,.0f} per step{sampled}; {tokens.whole:,} in the {tokens.rows:,} rows of the data",
     )
-    yield "longest row", f"{tokens.longest} tokens ({tokens.longest_id}), the context holds {tokens.context}"
+    yield "longest text", f"{tokens.longest} tokens ({tokens.longest_id}), the context holds {tokens.context}"
 
 
 def memory_facts(memory: Memory) -> Iterator[tuple[str, str]]:

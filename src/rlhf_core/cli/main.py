@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; a user's mistake is told in its own words, without a traceback."""
-    from rlhf_core.contract.errors import RLHFError
+    from rlhf_core.contract.errors import Problems, RLHFError
 
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -137,8 +137,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except RLHFError as error:
         if "--debug" in words:
             raise
-        click.echo(f"error: {error}" if "\n" not in str(error) else f"{len(str(error).splitlines())} errors:\n{error}",
-                   err=True)  # fmt: skip
+        count = len(error.problems) if isinstance(error, Problems) else 1
+        click.echo(f"error: {error}" if count == 1 else f"{count} errors:\n{error}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

@@ -15,13 +15,14 @@ class RLHFError(Exception):
 
 
 class Problems(RLHFError):
-    """Several mistakes found in one reading, reported together, one line each."""
+    """Several mistakes found in one reading, reported together, one line each; ``mend`` is a line for all of them."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], *, mend: str = "") -> None:
         if not problems:
             raise ValueError("Problems needs at least one problem")
         self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+        self.mend = mend
+        super().__init__("\n".join([*self.problems, *([mend] if mend else [])]))
 
 
 class MissingComponent(RLHFError):

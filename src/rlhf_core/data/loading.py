@@ -130,7 +130,7 @@ def _judge(bad: Sequence[BadRow], policy: Literal["stop", "drop"], report: DataR
         more = [f"… and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
         count = f"{len(bad)} bad row{'s' * (len(bad) != 1)}"
         mend = f"{count}: mend {'them' if len(bad) > 1 else 'it'}, or leave bad rows out with data.bad_rows: drop"
-        raise Problems([*(row.message for row in bad[:SHOWN]), *more, mend])
+        raise Problems([*(row.message for row in bad[:SHOWN]), *more], mend=mend)
     for row in bad:
         report.drop("bad row", row.message)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlhf_core.contract.rows import Row
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.encoding import Encoded
 from rlhf_core.data.report import DataReport
@@ -31,7 +32,7 @@ class Tokens:
     """Of the training rows as the model gets them, prompts and completions.
 
     Args:
-        per_step: mean over batches. longest: the longest row; longest_id: the record it is of.
+        per_step: mean over batches. longest: the longest text, prompt and completion; longest_id: the record it is of.
         sampled: most tokens that are drawn per step beside these, for trainers that learn from their own answers.
     """
 
@@ -144,14 +145,19 @@ def _with_step(
 
 def count_tokens(stage: Stage, policy: TrunkPolicy, train: Encoded) -> Tokens:
     costs = [row.cost for row in train.rows]
-    longest = max(train.rows, key=lambda row: row.cost)
+    longest = max(train.rows, key=text_length)
     batch, sampling = stage.options.training.batch_size, stage.options.sampling
     bare = not any(row.completions for row in train.rows)
     return Tokens(
-        rows=len(costs), whole=sum(costs), per_step=sum(costs) / len(costs) * batch, longest=longest.cost,
+        rows=len(costs), whole=sum(costs), per_step=sum(costs) / len(costs) * batch, longest=text_length(longest),
         longest_id=longest.record_id, context=policy.context_length,
         sampled=batch * sampling.n * sampling.max_new_tokens if bare else 0,
     )  # fmt: skip
+
+
+def text_length(row: Row) -> int:
+    """Tokens of the longest text that the model reads for a row: a pair's two completions are two texts."""
+    return len(row.prompt) + max(map(len, row.completions), default=0)
 
 
 def finished_runs(recipe: Recipe, root: Path) -> dict[str, str]:

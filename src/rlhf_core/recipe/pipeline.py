@@ -103,8 +103,15 @@ def read_ahead(recipe: Recipe, session: Session) -> dict[str, StageData]:
     if len(errors) == 1:
         raise next(iter(errors.values()))
     if errors:
-        raise Problems(list(dict.fromkeys(line for text in errors for line in text.splitlines())))
+        raise _together(list(errors.values()))
     return data
+
+
+def _together(errors: Sequence[RLHFError]) -> Problems:
+    """The mistakes of all, each once, and what mends them."""
+    lists = [error.problems if isinstance(error, Problems) else (str(error),) for error in errors]
+    mends = dict.fromkeys(error.mend for error in errors if isinstance(error, Problems) and error.mend)
+    return Problems(list(dict.fromkeys(line for lines in lists for line in lines)), mend="\n".join(mends))
 
 
 def ensure_stages(
