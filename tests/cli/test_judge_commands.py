@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,30 @@ def test_the_budget_stops_the_command_in_one_line(rlhf: Rlhf, server: ScriptedSe
     assert "stopped at the limit of 0.001 dollars" in done.err
     assert len(done.err.splitlines()) == 1
     assert server.requests == []
+
+
+def test_a_reward_model_judges_offline_and_is_told_apart_where_it_trained_the_run(rlhf: Rlhf, home: Path) -> None:
+    done = rlhf("evaluate", "--run", "runs/small/ppo", "--baseline", "runs/small/sft", "--judge", "reward-model",
+                "--set", "judge.run=runs/small/reward", "--name", "by-model")  # fmt: skip
+    assert done.code == 0, done.err
+    # The recipe's evaluator of that name keeps it: the judge's metrics stand beside.
+    for metric in ("reward-model/score", "reward-model-judge/win-rate", "reward-model-judge/swap-consistency"):
+        assert metric in done.out
+    for name in ("reward-model", "reward-model-judge"):
+        assert f"WARNING: {name}: ppo was trained on the scores of runs/small/reward" in done.out
+    folder = home / "runs/small/ppo/evaluation"
+    assert "kept in runs/small/ppo/evaluation/by-model.json, .jsonl, .csv and .md" in done.out
+    rows = list(csv.DictReader((folder / "by-model.csv").open(newline="")))
+    assert len(rows) == 12
+    assert "Warning" in (folder / "by-model.md").read_text()
+    page = (home / "runs/small/ppo/report.html").read_text()
+    assert "Verdicts of reward-model-judge" in page
+    own = [row for row in rows if row["of"] == "run"]
+    scores = [[float(word) for word in row["reward-model-judge/run-first-reason"].split()[1::2]] for row in own]
+    for row, (score, other) in zip(own, scores, strict=True):
+        assert score == pytest.approx(float(row["reward-model/score"]), rel=1e-3)
+        expected = "tie" if score == other else "run" if score > other else "baseline"
+        assert {row["reward-model-judge/run-first"], row["reward-model-judge/baseline-first"]} == {expected}
 
 
 @pytest.mark.parametrize(

@@ -317,7 +317,7 @@ def test_evaluate_takes_the_newest_run_and_compares_with_the_base(rlhf: Rlhf, ho
     ("words", "code", "message"),
     [
         (["--judge", "chatgtp"], 3, "no judge 'chatgtp'; did you mean 'chatgpt'?"),
-        (["--base-url", "http://x"], 2, "belong to a judge"),
+        (["--base-url", "http://x"], 2, "belongs to a judge"),
         (["--evaluator", "txt"], 3, "no evaluator 'txt'; did you mean 'text'?"),
         (["--set", "sampling.m=2"], 2, "--set evaluate.sampling.m = 2: unknown option"),
         (["--run", "runs/small/reward"], 2, "runs/small/reward: reward makes no policy that writes"),

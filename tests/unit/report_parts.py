@@ -41,6 +41,32 @@ EVALUATION = EvaluationContent(
 )
 
 
+def judged(*pairs: tuple[str | None, str | None], text: str = "") -> EvaluationContent:
+    """A comparison by the judge ``j``: whom each order named, a prompt ``p0``, ``p1`` … each.
+
+    Args:
+        text: what stands in every text and reason.
+    """
+    rows = [
+        {
+            "of": "run", "group": f"g{i}", "prompt": f"p{i}{text}", "completion": f"own {i}{text}",
+            "j/baseline": f"other {i}{text}", "j/win-rate": None,
+            "j/run-first": first, "j/run-first-outcome": "valid" if first else "refused",
+            "j/run-first-reason": f"first reason {i}{text}",
+            "j/baseline-first": second, "j/baseline-first-outcome": "valid" if second else "truncated",
+            "j/baseline-first-reason": f"second reason {i}{text}",
+        }
+        for i, (first, second) in enumerate(pairs)
+    ]  # fmt: skip
+    rate = {**_ROW, "baseline_mean": None, "difference": None, "difference_low": None, "difference_high": None,
+            "neutral": 0.5, "conclusion": "better"}  # fmt: skip
+    summary = [
+        {**rate, "name": "j/win-rate", "mean": 0.75, "low": 0.6, "high": 0.9},
+        {**rate, "name": "j/by-longest", "mean": 0.5, "low": None, "high": None, "conclusion": ""},
+    ]
+    return EvaluationContent(name="ppo", baseline="sft", summary=summary, rows=rows, warnings=[f"partial{text}"])
+
+
 def stage(name: str = "ppo", **fields: Any) -> StageContent:
     given = {
         "algo": "ppo", "status": "finished", "metrics": METRICS, "samples": SAMPLES, "config": "seed: 0",

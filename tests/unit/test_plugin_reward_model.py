@@ -16,15 +16,18 @@ from transformers import PreTrainedTokenizerFast
 from rlhf_core.contract.backbone import Trunk
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import identify
+from rlhf_core.contract.judge import JudgeContext, Pair
 from rlhf_core.contract.records import Labelled, Message, Preference
 from rlhf_core.contract.reward import Completion, RewardContext
 from rlhf_core.contract.rows import LabelledRow, PairRow, Row
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.options import TemplateOptions
+from rlhf_core.evaluation.judging import judge_evaluator
 from rlhf_core.policy.loading import load_policy
 from rlhf_core.policy.policy import TrunkPolicy
 from rlhf_core.training.batching import count
-from rlhf_plugins.reward_model.options import RewardModelOptions, RewardModelScoreOptions
+from rlhf_plugins.reward_model.judge import RewardModelJudge
+from rlhf_plugins.reward_model.options import RewardModelJudgeOptions, RewardModelOptions, RewardModelScoreOptions
 from rlhf_plugins.reward_model.source import RewardModelScore
 from rlhf_plugins.reward_model.trainer import RewardModel
 
@@ -254,3 +257,42 @@ def test_a_prompt_that_is_too_long_for_the_reward_model_names_record_and_run(tmp
     saved_reward_model(tmp_path, tiny_tokenizer())
     with pytest.raises(RLHFError, match=r"puns:7: reward-model .*model: the prompt has 42 tokens"):
         open_source(tmp_path).score([Completion(prompt="w5 " * 40, text="w6", group="puns:7")])
+
+
+# --- as a judge
+
+
+def open_judge(folder, **options):
+    def open_policy(run):
+        return load_policy(run, make_codec=codec_of, device=CPU, dtype=torch.float32)
+
+    judge = RewardModelJudge(RewardModelJudgeOptions(run=str(folder / "model"), **options))
+    judge.prepare(JudgeContext(replies=None, open_policy=open_policy, tell=print))
+    return judge
+
+
+def test_the_judge_names_the_higher_score_in_either_order_and_says_both(tmp_path):
+    first, second, _ = plain_rewards(saved_reward_model(tmp_path, tiny_tokenizer()), AS_ROWS)
+    pair = Pair(first=COMPLETIONS[0], second=COMPLETIONS[1])
+    straight, swapped = open_judge(tmp_path).compare([pair, Pair(first=pair.second, second=pair.first)])
+    better, worse = ("first", "second") if first > second else ("second", "first")
+    assert (straight.winner, swapped.winner) == (better, worse)
+    assert [float(word) for word in straight.reason.split()[1::2]] == pytest.approx([first, second], rel=1e-3)
+
+
+def test_scores_within_the_margin_and_equal_texts_tie(tmp_path):
+    first, second, _ = plain_rewards(saved_reward_model(tmp_path, tiny_tokenizer()), AS_ROWS)
+    apart, pair = abs(first - second), Pair(first=COMPLETIONS[0], second=COMPLETIONS[1])
+    same = Pair(first=COMPLETIONS[0], second=Completion(prompt="w5 w6", text="w50 w51"))
+    assert apart > 1e-4
+    assert [one.winner for one in open_judge(tmp_path, margin=1.01 * apart).compare([pair, same])] == ["tie", "tie"]
+    found = open_judge(tmp_path, margin=0.99 * apart).compare([pair, same])
+    assert (found[0].winner != "tie", found[1].winner) == (True, "tie")
+
+
+def test_the_judge_only_compares_and_an_evaluation_without_a_baseline_says_so():
+    judge = RewardModelJudge(RewardModelJudgeOptions(run="r"))
+    with pytest.raises(RLHFError, match=r"this judge can compare, and there is no baseline"):
+        judge_evaluator(judge, baseline=False)
+    with pytest.raises(RLHFError, match="only compares"):
+        judge.grade(COMPLETIONS)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from browsers import chromium, medium, size
-from report_parts import METRICS, SAMPLES, page, stage
+from report_parts import METRICS, SAMPLES, judged, page, stage
 
-from rlhf_core.report.content import ComparisonContent
-from rlhf_core.report.page import render_comparison
+from rlhf_core.report.content import ComparisonContent, PageContent
+from rlhf_core.report.page import render, render_comparison
 
 ATTACK = "<script>window.taken = 1</script><img src=x onerror='window.taken = 2'><a href='javascript:window.taken=3'>x"
 
@@ -64,6 +64,7 @@ def test_what_a_model_wrote_never_runs_and_nothing_is_fetched(see: Any) -> None:
     hostile = {"samples": samples, "alarms": [alarm], "config": ATTACK, "error": ATTACK, "readings": {ATTACK: ATTACK}}
     for html in (
         page(**hostile),
+        render(PageContent(title=ATTACK, stages=[], evaluations=[judged(("run", "tie"), text=ATTACK)])),
         render_comparison(ComparisonContent(title=ATTACK, runs=[stage(ATTACK, **hostile), stage("b", **hostile)])),
     ):
         browser = see(html)
@@ -101,6 +102,33 @@ def test_texts_are_searched_filtered_and_sorted(see: Any) -> None:
     before.send_keys(Keys.ENTER)
     assert rows(browser) == ["p", "q"]
     assert before.find_element(By.XPATH, "..").get_attribute("aria-sort") == "ascending"
+
+
+def test_verdicts_are_filtered_and_searched_disagreements_first(see: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    found = judged(("run", "run"), ("run", "baseline"), ("baseline", "baseline"), (None, "run"), ("tie", "tie"))
+    browser = see(render(PageContent(title="t", stages=[], evaluations=[found])))
+
+    def shown() -> list[str]:
+        script = "return [...document.querySelectorAll('[data-part=eval-1-verdicts-1] tr')].filter(r => !r.hidden)"
+        return browser.execute_script(f"{script}.map(r => r.cells[1].textContent)")
+
+    assert shown() == ["p1", "p3", "p2", "p4", "p0"]
+    which = Select(browser.find_element(By.ID, "eval-1-verdicts-1-which"))
+    kinds = {"disagree": ["p1"], "win": ["p0"], "tie": ["p1", "p4"], "loss": ["p2"], "invalid": ["p3"]}
+    for kind, prompts in kinds.items():
+        which.select_by_value(kind)
+        assert shown() == prompts
+    which.select_by_value("all")
+    browser.find_element(By.ID, "eval-1-verdicts-1-search").send_keys("SECOND REASON 2")
+    assert shown() == ["p2"]
+    browser.find_element(By.ID, "eval-1-verdicts-1-search").send_keys("\b" * 20)
+    browser.find_element(By.CSS_SELECTOR, "button[data-sort=prompt]").click()
+    assert shown() == ["p4", "p3", "p2", "p1", "p0"]
+    browser.find_element(By.CSS_SELECTOR, "button[data-sort=order]").click()
+    assert shown() == ["p0", "p4", "p2", "p3", "p1"]
 
 
 def test_another_number_can_be_chosen(see: Any) -> None:

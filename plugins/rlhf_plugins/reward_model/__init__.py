@@ -1,4 +1,4 @@
-"""Reward models: training one, and using one as a reward source."""
+"""Reward models: training one, and using one as a reward source or as a judge."""
 
 from __future__ import annotations
 
@@ -22,4 +22,11 @@ def rlhf_components() -> Iterator[Component]:
         summary="The score of a trained reward model, with the model's own tokenizer and template",
         target="rlhf_plugins.reward_model.source:RewardModelScore",
         options="rlhf_plugins.reward_model.options:RewardModelScoreOptions",
+    )
+    yield Component(
+        kind="judge",
+        name="reward-model",
+        summary="Compares two completions by the score of a trained reward model; free, offline, blind to the order",
+        target="rlhf_plugins.reward_model.judge:RewardModelJudge",
+        options="rlhf_plugins.reward_model.options:RewardModelJudgeOptions",
     )

@@ -1,4 +1,4 @@
-"""Options of the reward model's trainer and of its use as a reward source."""
+"""Options of the reward model's trainer, and of its use as a reward source and as a judge."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ class RewardModelScoreOptions(Options):
 
     output: Literal["logit", "logprob", "probability"] = "logit"
     """The head's output as it is, log sigma of it (log p of the positive class), or sigma of it."""
+
+    batch_tokens: int = Field(default=8192, ge=1)
+    """Tokens per forward pass."""
+
+
+class RewardModelJudgeOptions(Options):
+    run: str
+    """The run (or its model folder) of a trained reward model; ``stage:NAME`` for an earlier stage of the recipe."""
+
+    margin: float = Field(default=0.0, ge=0)
+    """Scores that are no further apart make a tie. A difference of d is a winning chance of σ(d): 0.4 is 60 %."""
 
     batch_tokens: int = Field(default=8192, ge=1)
     """Tokens per forward pass."""

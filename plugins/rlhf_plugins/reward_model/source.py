@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
-from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.reward import Completion, Reward, RewardContext
-from rlhf_core.contract.rows import Row
 
 from .options import RewardModelScoreOptions
+from .scoring import logits_of
 
 
 class RewardModelScore(Reward):
@@ -22,21 +21,11 @@ class RewardModelScore(Reward):
         self.policy = context.open_policy(self.options.run)
 
     def score(self, completions: Sequence[Completion]) -> list[float]:
-        rows = [self._encode(completion) for completion in completions]
-        scores: list[float] = []
-        with torch.no_grad():
-            for batch in self._batches(rows):
-                logits = self.policy.score(batch, "reward", want={"last"}, head="reward").last.float()
-                scores += self._output(logits).tolist()
-        return scores
-
-    def _encode(self, completion: Completion) -> Row:
-        """From text and not from tokens: the reward model may have another tokenizer and template than the policy."""
-        codec = self.policy.codec
-        try:
-            return codec.encode_completion(completion.conversation, completion.text, finished=completion.finished)
-        except RLHFError as error:
-            raise RLHFError(f"{completion.group}: reward-model {self.options.run}: {error}") from error
+        run, batch_tokens = self.options.run, self.options.batch_tokens
+        found: list[float] = self._output(
+            logits_of(self.policy, completions, run=run, batch_tokens=batch_tokens)
+        ).tolist()
+        return found
 
     def _output(self, logits: torch.Tensor) -> torch.Tensor:
         match self.options.output:
@@ -45,15 +34,3 @@ class RewardModelScore(Reward):
             case "probability":
                 return logits.sigmoid()
         return logits
-
-    def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        batch: list[Row] = []
-        cost = 0
-        for row in rows:
-            if batch and cost + row.cost > self.options.batch_tokens:
-                yield batch
-                batch, cost = [], 0
-            batch.append(row)
-            cost += row.cost
-        if batch:
-            yield batch

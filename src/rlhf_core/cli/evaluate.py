@@ -65,8 +65,9 @@ def command(setup: Setup, /, **given: Any) -> int:
         tell=click.echo, catalog=setup.catalog,
     )  # fmt: skip
     click.echo(f"{run.path}: {len({row.group for row in run.result.samples})} prompts")
-    print_summary([row.to_json() for row in run.result.summary], run.result.notes, given["baseline"])
-    click.echo(f"kept in {run.folder.evaluations / run.name}.json and .jsonl")
+    summary = [row.to_json() for row in run.result.summary]
+    print_summary(summary, run.result.notes, given["baseline"], run.result.warnings)
+    click.echo(f"kept in {run.folder.evaluations / run.name}.json, .jsonl, .csv and .md")
     click.echo(f"report: {run.report}")
     require_gates(run.result, gates)
     return 0

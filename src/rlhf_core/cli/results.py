@@ -31,9 +31,13 @@ def print_evaluations(evaluations: Mapping[str, Mapping[str, Any]]) -> None:
         f"; (verdict against {', '.join(baselines)}; = not distinguishable)" if baselines else ""
     )
     print_table(["metric", *evaluations], rows, title=title)
+    for warning in dict.fromkeys(line for found in evaluations.values() for line in found.get("warnings", ())):
+        click.echo(f"WARNING: {warning}")
 
 
-def print_summary(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], baseline: str | None) -> None:
+def print_summary(
+    rows: Sequence[Mapping[str, Any]], notes: Sequence[str], baseline: str | None, warnings: Sequence[str] = ()
+) -> None:
     """One evaluation: each metric with its interval and, beside a baseline, the paired difference."""
     compared = any(row["difference"] is not None for row in rows)
     columns = ["metric", "value", "95 % interval"] + ([f"{baseline}", "difference", "conclusion"] if compared else [])
@@ -45,6 +49,8 @@ def print_summary(rows: Sequence[Mapping[str, Any]], notes: Sequence[str], basel
             line += [_number(row["baseline_mean"]), gap.strip(), _conclusion(row)]
         table.append(line)
     print_table(columns, table)
+    for warning in warnings:
+        click.echo(f"WARNING: {warning}")
     for note in notes:
         click.echo(f"note: {note}")
 

@@ -56,7 +56,9 @@ def show(run_: str) -> None:
         from .results import print_summary
 
         click.echo(f"\nevaluation {name}" + (f" against {evaluation['baseline']}" if evaluation["baseline"] else ""))
-        print_summary(evaluation["summary"], evaluation["notes"], evaluation["baseline"])
+        print_summary(
+            evaluation["summary"], evaluation["notes"], evaluation["baseline"], evaluation.get("warnings", ())
+        )
 
 
 @command.command("compare")

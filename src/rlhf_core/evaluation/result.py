@@ -103,12 +103,16 @@ class SampleRow:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """All of it. Whoever called writes it: ``to_json`` is the page's table, ``rows`` the lines of its samples."""
+    """All of it. Whoever called writes it: ``to_json`` is the page's table, ``rows`` the lines of its samples.
+
+    ``warnings`` say why a number must not be believed, where ``notes`` say what it means.
+    """
 
     summary: Sequence[SummaryRow]
     samples: Sequence[SampleRow]
     notes: Sequence[str] = ()
     seed: int = 0
+    warnings: Sequence[str] = ()
 
     def __getitem__(self, name: str) -> SummaryRow:
         """A summary row by ``evaluator/metric``. Raises: KeyError naming what there is."""
@@ -127,7 +131,10 @@ class EvaluationResult:
         return flat
 
     def to_json(self) -> dict[str, object]:
-        return {"seed": self.seed, "summary": [row.to_json() for row in self.summary], "notes": list(self.notes)}
+        return {
+            "seed": self.seed, "summary": [row.to_json() for row in self.summary], "notes": list(self.notes),
+            "warnings": list(self.warnings),
+        }  # fmt: skip
 
 
 def qualified(evaluator: str, metric: str) -> str:

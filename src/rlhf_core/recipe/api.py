@@ -21,7 +21,7 @@ from .contents import short_names
 from .dryrun import DryRun, dry_run_stage, finished_runs
 from .evaluating import Measurement
 from .handle import EvaluatedRun, Run
-from .lending import finished_model
+from .lending import Tell, finished_model
 from .locate import DEFAULT_RECIPE
 from .pipeline import Session, ensure_stage, folders, free_folder, read_ahead, train_stage
 from .provenance import command_line
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from .resolved import Stage
 
-Tell = Callable[[str], None]
 Observers = Callable[["Stage"], "Sequence[Observer]"]
 Records = Sequence[Mapping[str, Any]]
 
@@ -84,7 +83,7 @@ def train(
         if outcome is not None and outcome.status == "stopped":
             return Run(run.path, catalog=catalog)
     wanted = choice.recipe.stage(choice.name)
-    prepared = prepare(wanted, catalog, folders(runs, wanted.needs), ahead[choice.name])
+    prepared = prepare(wanted, catalog, folders(runs, wanted.needs), ahead[choice.name], tell=tell)
     run, _ = train_stage(prepared, target, choice.recipe, session)
     return Run(run.path, catalog=catalog)
 
@@ -192,7 +191,7 @@ def resume(
     name = stage_names(recipe)[0]
     resolved = resolve(with_settings(recipe, set, stage=name), catalog, evaluate=False)
     session = Session(catalog, run.path.parent, command or command_line(), tell, observers)
-    train_stage(prepare(resolved.stages[0], catalog, {}), run.path, resolved, session, resume=True)
+    train_stage(prepare(resolved.stages[0], catalog, {}, tell=tell), run.path, resolved, session, resume=True)
     return Run(run.path, catalog=catalog)
 
 

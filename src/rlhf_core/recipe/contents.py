@@ -36,17 +36,22 @@ def evaluation_contents(run: RunFolder) -> list[EvaluationContent]:
     for name in run.evaluation_names():
         found = run.evaluation(name)
         if found is not None:
-            label = run.name if name == "recipe" else f"{run.name}: {name}"
-            contents.append(
-                EvaluationContent(
-                    name=label,
-                    summary=found["summary"],
-                    notes=found["notes"],
-                    baseline=found.get("baseline"),
-                    rows=run.evaluation_rows(name),
-                )
-            )
+            contents.append(evaluation_content(run, name, found, run.evaluation_rows(name)))
     return contents
+
+
+def evaluation_content(
+    run: RunFolder, name: str, found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> EvaluationContent:
+    """Of what ``evaluation/NAME.json`` and ``NAME.jsonl`` hold."""
+    return EvaluationContent(
+        name=run.name if name == "recipe" else f"{run.name}: {name}",
+        summary=found["summary"],
+        notes=found["notes"],
+        baseline=found.get("baseline"),
+        rows=rows,
+        warnings=found.get("warnings", ()),
+    )
 
 
 def comparison_content(runs: Sequence[RunFolder]) -> ComparisonContent:

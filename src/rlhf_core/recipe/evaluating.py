@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,16 @@ from rlhf_core.evaluation.judging import judge_evaluator
 from rlhf_core.evaluation.result import EvaluationResult
 from rlhf_core.evaluation.running import evaluate, sample_completions
 from rlhf_core.registry.catalog import Catalog
+from rlhf_core.report.exports import to_csv, to_markdown
 from rlhf_core.store.atomic import write_json, write_text
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.precision import choose_device
 
+from .contents import evaluation_content
 from .files import require
 from .fingerprints import digest, run_fingerprint
 from .lending import Lender, finished_model, model_folder
+from .partiality import warnings_of
 from .resolve import read, resolve
 from .resolved import BASE, Evaluate, Stage
 from .sections import Section
@@ -82,26 +85,36 @@ class Measurement:
     def measure(self, run: RunFolder, baseline: str | None, records: Sequence[PromptRecord]) -> EvaluationResult:
         """As :meth:`of`, without a file."""
         lender = self._lender(run)
+        # Before anything is sampled: a key, a run or a protocol that is not there costs no waiting.
+        evaluators = self._built(lender, compared=baseline is not None)
         own = self._subject(str(run.path), records, lender)
         other = self._subject(self._place(run, baseline), records, lender) if baseline is not None else None
-        evaluators: dict[str, Evaluator] = {
-            name: _prepared(section.build(self.runs), lender) for name, section in self.options.evaluators.items()
-        }
-        if self.options.judge is not None:
-            evaluators[self.options.judge.name] = judge_evaluator(
-                self._asked_judge(self.options.judge, lender),
-                baseline=other is not None,
-                probes=self.options.options.probes,
-                seed=self.options.options.seed,
-            )
         wants_texts = any("train_set" in evaluator.needs for evaluator in evaluators.values())
         texts = self._train_texts(run) if wants_texts else None
-        return evaluate(
+        result = evaluate(
             own.completions, evaluators,
             EvalContext(lend=lender.context(), policy=own.policy, train_texts=texts),
             baseline=other.completions if other else None, baseline_policy=other.policy if other else None,
             seed=self.options.options.seed,
         )  # fmt: skip
+        return replace(result, warnings=self._warnings(run, baseline))
+
+    def _built(self, lender: Lender, *, compared: bool) -> dict[str, Evaluator]:
+        """Evaluators and judge, ready to be asked."""
+        options, judge = self.options.options, self.options.judge
+        built = {name: _prepared(section.build(self.runs), lender) for name, section in self.options.evaluators.items()}
+        if judge is not None:
+            built[self.options.judge_name] = judge_evaluator(
+                self._asked_judge(judge, lender), baseline=compared, probes=options.probes, seed=options.seed
+            )
+        return built
+
+    def _warnings(self, run: RunFolder, baseline: str | None) -> list[str]:
+        subjects = [run, *([RunFolder(Path(self.runs.get(baseline, baseline)))] if baseline is not None else [])]
+        measures = dict(self.options.evaluators)
+        if self.options.judge is not None:
+            measures[self.options.judge_name] = self.options.judge
+        return warnings_of(subjects, measures, self.runs, self.options.folder)
 
     def _asked_judge(self, section: Section, lender: Lender) -> Judge:
         """One for all that is measured: its budget is that of the whole command."""
@@ -112,13 +125,16 @@ class Measurement:
     def write(
         self, run: RunFolder, baseline: str | None, name: str, records: Sequence[PromptRecord], result: EvaluationResult
     ) -> Mapping[str, Any]:
-        """``evaluation/NAME.json``, the summary and what was asked, and ``NAME.jsonl``, a line per completion."""
+        """``evaluation/NAME.json``, the summary and what was asked, and ``NAME.jsonl``, a line per completion; the same
+        as ``NAME.csv`` for spreadsheets and ``NAME.md`` for readers."""
         mark = self._mark(run, baseline, records)
         head = {"name": name, "run": str(run.path), "baseline": baseline, "fingerprint": mark, "prompts": len(records)}
         content = {**head, **self._asked(), **result.to_json()}
-        rows = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in result.rows())
-        write_text(run.evaluations / f"{name}.jsonl", rows)
-        write_json(run.evaluations / f"{name}.json", content)
+        rows = result.rows()
+        lines = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)
+        write_text(run.evaluations / f"{name}.jsonl", lines)
+        write_text(run.evaluations / f"{name}.csv", to_csv(rows))
+        write_summary(run, name, content, rows)
         return content
 
     def records(self, run: RunFolder) -> list[PromptRecord]:
@@ -188,6 +204,12 @@ class Measurement:
             self.tell(f"{run.path}: its training data cannot be read again ({str(error).splitlines()[0]})")
             return None
         return list(_completions(loaded.records)) or None
+
+
+def write_summary(run: RunFolder, name: str, content: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """``evaluation/NAME.json`` and, in words, ``NAME.md``."""
+    write_text(run.evaluations / f"{name}.md", to_markdown(evaluation_content(run, name, content, rows)))
+    write_json(run.evaluations / f"{name}.json", content)
 
 
 def check_prompts(evaluate: Evaluate, catalog: Catalog) -> None:

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
 POLICY = "policy"
 
+Tell = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Tells nobody."""
+
 
 @dataclass(frozen=True)
 class Lender:
@@ -49,7 +55,7 @@ class Lender:
     folder: Path
     runs: Mapping[str, str] = field(default_factory=dict)
     template: TemplateOptions = field(default_factory=TemplateOptions)
-    tell: Callable[[str], None] = lambda _: None
+    tell: Tell = silent
 
     def context(self) -> RewardContext:
         return RewardContext(

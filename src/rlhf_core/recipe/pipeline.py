@@ -10,21 +10,19 @@ from typing import Any, Final, Literal
 from rlhf_core.contract.errors import Problems, RLHFError
 from rlhf_core.evaluation.significance import corrected
 from rlhf_core.registry.catalog import Catalog
-from rlhf_core.store.atomic import write_json
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.outcome import Outcome
 from rlhf_core.training.world import World
 
 from .differences import differing_keys
-from .evaluating import Measurement, check_prompts
+from .evaluating import Measurement, check_prompts, write_summary
+from .lending import Tell
 from .reporting import write_page, write_run_page
 from .resolved import Recipe, Stage
 from .schema import EvaluateOptions
 from .sections import STAGE_PREFIX, require_installed
 from .stages import Prepared, StageData, notes, prepare, read_data, run_stage
-
-Tell = Callable[[str], None]
 
 EVALUATION: Final = "recipe"
 """What the recipe's own evaluation is called in each run that it measures."""
@@ -142,7 +140,7 @@ def ensure_stage(
     Args:
         data: the stage's, where it is read already.
     """
-    prepared = prepare(stage, session.catalog, folders(runs, stage.needs), data)
+    prepared = prepare(stage, session.catalog, folders(runs, stage.needs), data, tell=session.tell)
     run = RunFolder(session.place(stage.name))
     found = World.current().from_first(lambda: _make_way(prepared, run, session))
     if found == "finished":
@@ -218,7 +216,7 @@ def evaluate_recipe(
     for name, found in results.items():
         run = runs[name] if name in runs else RunFolder.open(name)
         results[name] = {**found, "summary": summaries[name]}
-        write_json(run.evaluations / f"{EVALUATION}.json", results[name])
+        write_summary(run, EVALUATION, results[name], run.evaluation_rows(EVALUATION))
         write_run_page(run)
     return results
 

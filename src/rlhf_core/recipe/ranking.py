@@ -51,7 +51,7 @@ def rank(runs: Mapping[str, RunFolder], measurement: Measurement) -> Ranking:
     """
     if measurement.options.judge is None:
         raise RLHFError("several runs are ranked by a judge: name one (--judge chatgpt)")
-    judge = measurement.options.judge.name
+    judge = measurement.options.judge_name
     records = measurement.records(next(iter(runs.values())))
     matches: list[Match] = []
     notes: list[str] = []
@@ -59,7 +59,7 @@ def rank(runs: Mapping[str, RunFolder], measurement: Measurement) -> Ranking:
         measurement.tell(f"{name} against {other_name} on {len(records)} prompts")
         result = measurement.measure(run, str(other.path), records)
         matches += _matches(name, other_name, result, qualified(judge, WIN_RATE))
-        notes += [f"{name} against {other_name}: {note}" for note in result.notes]
+        notes += [f"{name} against {other_name}: {note}" for note in (*result.warnings, *result.notes)]
     if not matches:
         raise RLHFError(f"judge {judge} gave no valid verdict; {notes[0] if notes else 'nothing can be ranked'}")
     return Ranking(bradley_terry(matches), duels(matches), notes)

@@ -59,6 +59,12 @@ class Evaluate:
     folder: Path
     files: tuple[InputFile, ...] = ()
 
+    @property
+    def judge_name(self) -> str:
+        """The name under which the judge's metrics appear: its own, unless an evaluator has that."""
+        name = self.judge.name if self.judge is not None else ""
+        return f"{name}-judge" if name in self.evaluators else name
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from rlhf_core.training.world import World
 from . import yaml
 from .files import require
 from .fingerprints import run_fingerprint, stage_fingerprint
-from .lending import Lender, base_folder, finished_model
+from .lending import Lender, Tell, base_folder, finished_model, silent
 from .observing import HookObserver, TrackerObserver
 from .provenance import provenance
 from .resolved import BASE, Stage
@@ -70,11 +71,14 @@ class Prepared:
         return labels_of([*self.train.records, *self.validation.records])
 
 
-def prepare(stage: Stage, catalog: Catalog, runs: Mapping[str, str], data: StageData | None = None) -> Prepared:
+def prepare(
+    stage: Stage, catalog: Catalog, runs: Mapping[str, str], data: StageData | None = None, *, tell: Tell = silent
+) -> Prepared:
     """Read the data and find what the stage builds on.
 
     Args:
         data: the stage's, where it is read already.
+        tell: where lines of the stage's reward go, such as what a judge is going to cost.
     Raises: RLHFError for bad data, a missing run or component.
     """
     data = data or read_data(stage, catalog, runs)
@@ -82,7 +86,7 @@ def prepare(stage: Stage, catalog: Catalog, runs: Mapping[str, str], data: Stage
     start = start_run(stage, runs)
     marks = {"train": data.train.report.fingerprint, "validation": data.validation.report.fingerprint}
     fingerprint = stage_fingerprint(stage, runs, start, marks)
-    lender = make_lender(stage, catalog, runs)
+    lender = make_lender(stage, catalog, runs, partial(_tell_of_reward, tell, stage.name))
     return Prepared(stage, lender, trainer, data.train, data.validation, runs, start, fingerprint)
 
 
@@ -98,9 +102,14 @@ def read_data(stage: Stage, catalog: Catalog, runs: Mapping[str, str]) -> StageD
     return StageData(train, validation)
 
 
-def make_lender(stage: Stage, catalog: Catalog, runs: Mapping[str, str]) -> Lender:
+def _tell_of_reward(tell: Tell, stage: str, line: str) -> None:
+    """A reward's judge speaks when it is first asked: of one batch, where a user may think of the whole training."""
+    tell(f"{stage}, for its first completions: {line}. Every later step asks again; `rlhf train --dry-run` counts all")
+
+
+def make_lender(stage: Stage, catalog: Catalog, runs: Mapping[str, str], tell: Tell = silent) -> Lender:
     device = choose_device(stage.options.training.device)
-    return Lender(catalog, device, stage.folder, runs, stage.options.template)
+    return Lender(catalog, device, stage.folder, runs, stage.options.template, tell)
 
 
 def read_split(stage: Stage, lender: Lender, record_class: type[Record], split: Any) -> Loaded[Record]:

@@ -15,7 +15,8 @@ from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
 from .files import with_given
 from .grid import Plan, Point, plan
-from .pipeline import Session, Tell, ensure_stages, evaluate_recipe, read_ahead
+from .lending import Tell
+from .pipeline import Session, ensure_stages, evaluate_recipe, read_ahead
 from .provenance import command_line
 from .resolve import read
 from .settings import Settings, as_typed, with_settings

@@ -58,6 +58,7 @@ class EvaluationContent:
         summary, notes: of its JSON.
         baseline: the name of what it is compared with.
         rows: a row per completion: ``of`` (``run`` or ``baseline``), ``group``, ``prompt``, ``completion``, numbers.
+        warnings: why a number must not be believed.
     """
 
     name: str
@@ -65,6 +66,7 @@ class EvaluationContent:
     notes: Sequence[str] = ()
     baseline: str | None = None
     rows: Sequence[Mapping[str, Any]] = ()
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@
   }
 
   function wanted(row, which, gain) {
+    if (row.dataset.kinds) return which === "all" || row.dataset.kinds.split(" ").includes(which);
     const kinds = { better: gain > 0, worse: gain < 0, changed: row.dataset.changed > 0, same: row.dataset.changed === "0" };
     return which === "all" || kinds[which];
   }
@@ -18,7 +19,8 @@
 
   function sortKey(row, key, numbers) {
     if (key in numbers) return numbers[key];
-    return key === "prompt" ? row.cells[0].textContent : Number(row.dataset[key]);
+    if (key === "prompt") return (row.querySelector("[data-prompt]") || row.cells[0]).textContent;
+    return Number(row.dataset[key]);
   }
 
   function compare(a, b) {

@@ -13,9 +13,14 @@ from .content import EvaluationContent, MetricRow, StageContent
 from .curves import curve, frontier, quantiles_of_samples
 from .explanations import ChartSpec, charts_for
 from .histograms import histogram
+from .intervals import Interval, interval_chart
 from .questions import Answer, evaluation_answer, reading, stage_answers
 from .samples import Pairs, evaluation_pairs, training_pairs
+from .verdicts import Verdicts, verdicts_of
 
+RATES = ("win-rate", "length-controlled-win-rate")
+YARDSTICK = "by-"
+"""Metrics of a judged comparison; the second is how those by judges that know nothing begin."""
 MOST_HISTOGRAMS = 12
 MOST_NUMBERS = 8
 """Numbers per answer among which the reader of an evaluation's texts may choose."""
@@ -45,6 +50,15 @@ class EvaluationSection:
     table: Sequence[tuple[Mapping[str, Any], str]]
     histograms: Sequence[Chart]
     pairs: Pairs | None
+    judged: Sequence[JudgedSection]
+
+
+@dataclass(frozen=True)
+class JudgedSection:
+    """``rates``: how often the run won, with its intervals, and what judges that know nothing say."""
+
+    verdicts: Verdicts
+    rates: Chart
 
 
 def stage_section(stage: StageContent) -> StageSection:
@@ -135,7 +149,24 @@ def evaluation_section(evaluation: EvaluationContent) -> EvaluationSection:
         [(row, reading(row)) for row in evaluation.summary],
         histograms(evaluation),
         pairs,
+        [JudgedSection(found, win_rates(evaluation, found.judge)) for found in verdicts_of(evaluation)],
     )
+
+
+def win_rates(evaluation: EvaluationContent, judge: str) -> Chart:
+    """The judge's rates, and the yardsticks under them in another colour."""
+    rows = {str(row["name"]).removeprefix(f"{judge}/"): row for row in evaluation.summary}
+    yardsticks = [name for name in rows if name.startswith(YARDSTICK)]
+    shown = [
+        Interval(name, float(row["mean"]), row["low"], row["high"], color=int(name in yardsticks))
+        for name in (*RATES, *yardsticks) if (row := rows.get(name)) is not None and row["mean"] is not None
+    ]  # fmt: skip
+    words = (
+        f"Share of prompts that {evaluation.name} wins, a tie as half, with 95 % intervals. Believe a win rate that "
+        "leaves 0.5 out, and is more than what judges say that know nothing: the longer one, the first one, a coin."
+    )
+    svg = interval_chart(shown, neutral=0.5, title=f"Win rates by {judge}")
+    return Chart(f"Win rates by {judge}", Markup(svg), words, [Series(judge, (), 0), Series("knows nothing", (), 1)])
 
 
 def histograms(evaluation: EvaluationContent) -> list[Chart]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .datasets import check_dataset
     from .evaluators import check_evaluator
     from .judges import check_judge
-    from .lending import LengthJudge, LengthReward, eval_context, reward_context
+    from .lending import LengthJudge, LengthReward, eval_context, judge_context, reward_context
     from .policy import save_tiny_model, tiny_policy
     from .rewards import check_reward
     from .samples import completions, records, rows
@@ -47,6 +47,7 @@ _HOMES = {
     "check_trainer": "trainers",
     "completions": "samples",
     "eval_context": "lending",
+    "judge_context": "lending",
     "records": "samples",
     "reward_context": "lending",
     "rows": "samples",
@@ -69,6 +70,7 @@ __all__ = [
     "check_trainer",
     "completions",
     "eval_context",
+    "judge_context",
     "records",
     "reward_context",
     "rows",

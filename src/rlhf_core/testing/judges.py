@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import get_args
 
-from rlhf_core.contract.judge import Ability, Grade, Judge, Outcome, Pair, Verdict, Winner
+from rlhf_core.contract.judge import Ability, Grade, Judge, JudgeContext, Outcome, Pair, Verdict, Winner
 from rlhf_core.contract.reward import Completion
 
+from .expecting import expecting
+from .lending import judge_context
 from .samples import completions
 
 
-def check_judge(judge: Judge, *, samples: Sequence[Completion] | None = None) -> None:
+def check_judge(
+    judge: Judge, *, context: JudgeContext | None = None, samples: Sequence[Completion] | None = None
+) -> None:
     """One reply per question, in order; a winner or score exactly where the outcome is ``"valid"``.
 
     Args:
+        context: what a judge that has a method ``prepare`` is given.
         samples: completions to judge; neighbours are compared with each other, whatever their prompts.
     Raises: AssertionError in one line.
     """
@@ -24,6 +29,10 @@ def check_judge(judge: Judge, *, samples: Sequence[Completion] | None = None) ->
     abilities = set(get_args(Ability))
     assert judge.can, f"{name}: can is empty; it must hold 'compare', 'grade' or both"
     assert judge.can <= abilities, f"{name}: can {sorted(judge.can - abilities)}; there are {sorted(abilities)}"
+    prepare = getattr(judge, "prepare", None)
+    if prepare is not None:
+        with expecting(f"{name}: prepare()"):
+            prepare(context or judge_context())
     asked = completions() if samples is None else list(samples)
     if "compare" in judge.can:
         _check_compare(name, judge, asked)

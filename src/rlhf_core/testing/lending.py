@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rlhf_core.contract.evaluator import EvalContext, Need
-from rlhf_core.contract.judge import Ability, Grade, Judge, Pair, Verdict, Winner
+from rlhf_core.contract.judge import Ability, Grade, Judge, JudgeContext, Pair, Verdict, Winner
 from rlhf_core.contract.records import JSON
+from rlhf_core.contract.replies import KeptInMemory, ReplyStore
 from rlhf_core.contract.reward import Completion, Reward, RewardContext, RewardSource
 
 from .samples import completions
@@ -50,18 +51,30 @@ def reward_context(
     folder: str = ".",
 ) -> RewardContext:
     """By default every run is a tiny policy with a reward head, every reward and judge goes by length."""
-
-    def tiny(_: str) -> Policy:
-        from .policy import tiny_policy
-
-        return tiny_policy(reward=True)
-
     return RewardContext(
-        open_policy=open_policy or tiny,
+        open_policy=open_policy or _tiny,
         build_reward=build_reward or (lambda _: LengthReward()),
         build_judge=build_judge or (lambda _: LengthJudge()),
         folder=folder,
     )
+
+
+def judge_context(
+    *,
+    open_policy: Callable[[str], Policy] | None = None,
+    replies: ReplyStore | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    folder: str = ".",
+) -> JudgeContext:
+    """By default every run is a tiny policy with a reward head, and replies are kept in memory."""
+    store = replies or KeptInMemory()
+    return JudgeContext(replies=lambda _: store, open_policy=open_policy or _tiny, tell=tell, folder=folder)
+
+
+def _tiny(_: str) -> Policy:
+    from .policy import tiny_policy
+
+    return tiny_policy(reward=True)
 
 
 def eval_context(needs: Set[Need], *, lend: RewardContext | None = None) -> EvalContext:
