@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rlhf_core.contract.components import ENTRY_POINT_GROUP
+from rlhf_core.contract.reward import Completion
 from rlhf_core.registry.catalog import Catalog, Found
 from rlhf_core.testing import check_component, check_plugin, completions
 
@@ -76,6 +77,12 @@ def write_labels(folder: Path) -> str:
 ALL_SPLITS = ("train", "validation", "test")
 PUN_SPLITS = (*ALL_SPLITS, "development", "test_hard")
 
+PUNS = [
+    Completion(prompt="p", text=text, record={"pun_word": "hare", "plays_on": other})
+    for text in ("Its hare was far too long.", "hare, hare", "", "no such word")
+    for other in ("hair", "rabbit")
+]
+
 Variant = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Options of a component, and further arguments of the check of its kind."""
 
@@ -94,6 +101,7 @@ VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
     "evaluator:bleu": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "tokenize": "char"}, {})],
     "evaluator:chrf": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "word_order": 2}, {})],
     "evaluator:memorisation": lambda _: [({"order": 1}, {})],
+    "evaluator:pun-statistics": lambda _: [({"model": "runs/other", "window": 1}, {"samples": PUNS})],
     "evaluator:reward-model": lambda _: [({"run": "runs/reward"}, {})],
     "evaluator:perplexity": lambda _: [({"model": "runs/other"}, {})],
     "evaluator:rouge": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "stemmer": True}, {})],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -62,6 +63,11 @@ def test_self_bleu_is_the_formula_by_hand() -> None:
     """'the cat sat' beside 'the cat ran': 2 of 3 words, 1 of 2 pairs, 0 of 1 triples, which smoothing takes for ½."""
     found = self_bleu("the cat sat", "the cat ran", "a dog ran")
     assert found[0] == pytest.approx(100 * (2 / 3 * 1 / 2 * 1 / 2) ** (1 / 3))
+
+
+def test_a_text_is_short_beside_the_others_and_not_beside_itself() -> None:
+    """Every n-gram of 'a b c' is there, in five words: the brevity penalty is e^(1 − 5/3)."""
+    assert self_bleu("a b c", "a b c d e")[0] == pytest.approx(100 * math.exp(1 - 5 / 3))
 
 
 def test_self_bleu_is_sacrebleu_with_all_others_as_references() -> None:

@@ -79,7 +79,7 @@ def _matching(
     kept, seen = [], set()
     for index, start in starts:
         gram = tuple(train[index][start : start + order])
-        if len(gram) == order and gram in wanted:
+        if gram in wanted:
             kept.append((index, start))
             seen.add(gram)
     return kept, seen

@@ -18,6 +18,11 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of each word, in characters of the text."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
 def ngrams(text: Sequence[str], order: int) -> list[tuple[str, ...]]:
     return [tuple(text[start : start + order]) for start in range(len(text) - order + 1)]
 
