@@ -221,6 +221,7 @@ def evaluator_giving(evaluation: Any, needs: frozenset[str] = frozenset()) -> An
         (lambda _: Evaluation(scores={"x": [1.0]}), "1 numbers of 'x' for 7 completions"),
         (lambda c: Evaluation(scores={"x": [float("inf")] * len(c)}), "None says that it is not defined"),
         (lambda c: Evaluation(scores={"x": [1.0] * len(c)}, better={"y": "higher"}), "'y', which is no metric"),
+        (lambda c: Evaluation(scores={"x": [1.0] * len(c)}, rows=[{"x": "text"}] * len(c)), "names a metric and a col"),
         (lambda _: Evaluation(corpus={"x": 1.0}, recompute=lambda _: {"x": 2.0}), "corpus says 1"),
         (lambda c: Evaluation(scores={"x": [random.random() for _ in c]}), "called twice gives other scores"),
     ],

@@ -135,6 +135,15 @@ def test_other_prompts_than_the_baselines_are_refused() -> None:
         evaluate(completions("a", "b"), {}, CONTEXT, baseline=completions("a", "b", each=2))
 
 
+def test_a_column_that_is_called_like_a_metric_is_refused_before_it_is_written() -> None:
+    class Bad(Asking):
+        def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation:
+            return Evaluation(scores={"near": [1.0] * len(completions)}, rows=[{"near": "a text"}] * len(completions))
+
+    with pytest.raises(RLHFError, match="evaluator bad: near is a metric and a column of rows"):
+        evaluate(completions("a", "b"), {"bad": Bad()}, CONTEXT)
+
+
 def test_wrong_counts_and_nan_of_an_evaluator_are_refused() -> None:
     class Bad(Asking):
         def __init__(self, scores: list[float]) -> None:

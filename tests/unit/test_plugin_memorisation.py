@@ -36,13 +36,13 @@ def test_nearest_is_the_best_jaccard_index_over_the_training_texts() -> None:
     2/8. The second has a-dog dog-ran ran-in in-the the-park park-a and a-dog again, which counts once: 2/9."""
     found = measure("a dog ran on the mat", order=2)
     assert found.scores["nearest"] == [pytest.approx(2 / 8)]
-    assert found.rows == [{"nearest": TRAIN[0]}]
+    assert found.rows == [{"nearest-text": TRAIN[0]}]
 
 
 def test_a_copied_line_is_1_and_a_stranger_0_and_one_shorter_than_the_order_has_none() -> None:
     found = measure("the cat sat on the mat", "all of it new", "the cat")
     assert found.scores["nearest"] == [1.0, 0.0, None]
-    assert [row["nearest"] for row in found.rows] == [TRAIN[0], "", ""]
+    assert [row["nearest-text"] for row in found.rows] == [TRAIN[0], "", ""]
 
 
 def test_without_training_texts_nothing_is_measured_and_it_is_said() -> None:
@@ -81,4 +81,4 @@ def test_ten_thousand_training_texts_take_seconds() -> None:
     found = measure(*texts[10_000:], copied, train=texts[:10_000])
     assert time.process_time() - begun < 20
     assert found.scores["longest-copy"][-1] == 27.0
-    assert found.rows[-1] == {"nearest": texts[7]}
+    assert found.rows[-1] == {"nearest-text": texts[7]}

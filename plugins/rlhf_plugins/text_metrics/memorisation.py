@@ -41,7 +41,7 @@ class Memorisation:
                 "longest-copy": [float(copy) if text else None for copy, text in zip(copies, texts, strict=True)],
                 "nearest": [resemblance for resemblance, _ in found],
             },
-            rows=[{"nearest": "" if index is None else context.train_texts[index]} for _, index in found],
+            rows=[{"nearest-text": "" if index is None else context.train_texts[index]} for _, index in found],
             better={"longest-copy": "lower", "nearest": "lower"},
             notes=[
                 f"against the {len(train)} completions that the run was trained on; nearest is the Jaccard index of "

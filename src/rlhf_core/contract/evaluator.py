@@ -40,7 +40,7 @@ class Evaluation:
             Core adds means, prompt-clustered bootstrap intervals and paired differences to the baseline.
         corpus: numbers that exist for the whole set only (distinct-n).
         notes: lines a reader needs to understand the numbers.
-        rows: further columns per completion (a judge's reason), kept with the samples.
+        rows: further columns per completion (a judge's reason), kept with the samples; none has a metric's name.
         better: per metric, whether ``"higher"`` or ``"lower"`` is better; silent where neither.
         neutral: per metric that already compares with the baseline, the value at which neither side is better
             (0.5 for a win rate).

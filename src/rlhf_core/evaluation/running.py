@@ -143,7 +143,7 @@ def _lend(name: str, evaluator: Evaluator, context: EvalContext) -> EvalContext:
 
 
 def _checked(name: str, found: Evaluation, expected: int) -> Evaluation:
-    """Raises: RLHFError when an evaluator returned too few numbers, or one that is not finite."""
+    """Raises: RLHFError when an evaluator gave too few numbers, one that is not finite, or one name to two things."""
     for metric, scores in found.scores.items():
         if len(scores) != expected:
             raise RLHFError(f"evaluator {name}: {metric} has {len(scores)} numbers for {expected} completions")
@@ -155,6 +155,8 @@ def _checked(name: str, found: Evaluation, expected: int) -> Evaluation:
                 )
     if found.rows and len(found.rows) != expected:
         raise RLHFError(f"evaluator {name}: {len(found.rows)} rows for {expected} completions")
+    if twice := found.scores.keys() & {column for row in found.rows for column in row}:
+        raise RLHFError(f"evaluator {name}: {min(twice)} is a metric and a column of rows: call them differently")
     return found
 
 

@@ -54,6 +54,8 @@ def _require_numbers(name: str, found: Evaluation, asked: Sequence[Completion]) 
     for metric, number in found.corpus.items():
         assert math.isfinite(number), f"{name}: corpus number {metric!r} is {number}"
     assert len(found.rows) in (0, len(asked)), f"{name}: {len(found.rows)} rows for {len(asked)} completions"
+    twice = {column for row in found.rows for column in row} & set(found.scores)
+    assert not twice, f"{name}: {sorted(twice)[0]!r} names a metric and a column of rows: call them differently"
 
 
 def _require_known_metrics(name: str, found: Evaluation) -> None:
