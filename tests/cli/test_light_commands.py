@@ -27,7 +27,9 @@ def measured(*words: str) -> tuple[str, list[str]]:
     return done.stdout, done.stderr.split()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["plugins"], ["train", "--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["plugins"], ["train", "--help"], ["run", "--help"], ["label", "--help"]]
+)
 def test_help_and_listing_load_nothing_heavy(words: list[str]) -> None:
     """What takes the time is what is imported: benchmarks/startup.py measures the seconds."""
     code, _, *heavy = measured(*words)[1]

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "run": "Run a recipe: its stages, their evaluation, the report",
     "sweep": "Run a recipe over a grid of options and seeds, and compare",
     "evaluate": "Measure a run, alone or against a baseline",
+    "label": "Let people compare a run with a baseline",
     "generate": "Let a run answer prompts",
     "plugins": "List what there is to choose from, or show one of it",
     "config": "List, show and check recipes",

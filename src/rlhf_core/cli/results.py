@@ -10,6 +10,7 @@ import click
 from .tables import print_table
 
 if TYPE_CHECKING:
+    from rlhf_core.evaluation.people import Statistics
     from rlhf_core.evaluation.statistics import Estimate
     from rlhf_core.recipe.ranking import Ranking
 
@@ -69,6 +70,18 @@ def print_ranking(ranking: Ranking) -> None:
     ]  # fmt: skip
     print_table(["pair", "won", "tied", "lost", "q", ""], pairs)
     for note in ranking.notes:
+        click.echo(f"note: {note}")
+
+
+def print_figures(found: Statistics) -> None:
+    """Of raters, and beside a judge's the same among people."""
+    rows = [
+        [figure.name, _number(figure.estimate.value), _interval(figure.estimate.low, figure.estimate.high),
+         figure.estimate.n, _spread(figure.ceiling).strip()]
+        for figure in found.figures
+    ]  # fmt: skip
+    print_table(["figure", "value", "95 % interval", "n", "people among themselves"], rows)
+    for note in found.notes:
         click.echo(f"note: {note}")
 
 

@@ -181,6 +181,11 @@ class RunFolder:
     def evaluation_names(self) -> tuple[str, ...]:
         return tuple(sorted(path.stem for path in self.evaluations.glob("*.json")))
 
+    def evaluation_names_by_age(self) -> tuple[str, ...]:
+        """The one that was written last is the last."""
+        paths = sorted(self.evaluations.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        return tuple(path.stem for path in paths)
+
     def evaluation(self, name: str) -> Mapping[str, Any] | None:
         """``evaluation/NAME.json``: what was asked and found; None where there is none of that name."""
         path = self.evaluations / f"{name}.json"
@@ -195,8 +200,8 @@ class RunFolder:
 
     def newest_evaluation(self) -> Mapping[str, Any] | None:
         """The one that was written last."""
-        paths = sorted(self.evaluations.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        return self.evaluation(paths[-1].stem) if paths else None
+        names = self.evaluation_names_by_age()
+        return self.evaluation(names[-1]) if names else None
 
     def silence(self) -> float:
         """Seconds since the last line of metrics. Raises: OSError when there is none yet."""
