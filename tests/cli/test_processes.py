@@ -18,7 +18,7 @@ model: {path: base, lora: {r: 2}}
 template: {prompt: "{prompt}\\n", completion: "{completion}"}
 sampling: {max_new_tokens: 4}
 data: {sources: [{path: pairs.jsonl}], validation: {fraction: 0.3}}
-training: {batch_size: 4, eval_rows: 3, sample_prompts: 1, eval_every: 2, learning_rate: 1.0e-2, steps: 2}
+training: {batch_size: 4, eval_rows: 3, sample_prompts: 1, eval_every: 2, learning_rate: 1.0e-3, steps: 2}
 stages:
   - {algo: dpo}
   - {algo: ppo, reward: {reward: python, function: "fails.py:score"}}
@@ -58,7 +58,7 @@ def test_two_processes_leave_what_one_leaves_and_another_number_does_not_go_on(p
     alone, shared = (load_file(place / name / "model" / "adapter_model.safetensors") for name in ("one", "two"))
     assert alone.keys() == shared.keys()
     assert max(float((alone[name] - shared[name]).abs().max()) for name in alone) < 1e-5
-    assert any(float(value.abs().max()) > 1e-3 for name, value in alone.items() if "lora_B" in name), "nothing moved"
+    assert any(float(value.abs().max()) > 1e-4 for name, value in alone.items() if "lora_B" in name), "nothing moved"
     lines = [(place / name / "metrics.jsonl").read_text().splitlines() for name in ("one", "two")]
     assert len(lines[0]) == len(lines[1])
     info = json.loads((place / "two" / "run.json").read_text())

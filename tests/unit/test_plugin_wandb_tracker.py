@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 from pathlib import Path
 
@@ -16,6 +17,13 @@ pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
 def records(run: Path) -> list[bytes]:
     """The files of its starts, oldest first."""
     return [path.read_bytes() for path in sorted((run / "wandb").glob("offline-run-*/run-*.wandb"))]
+
+
+@pytest.fixture(autouse=True)
+def _beside_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client of the judge is loaded, as in an evaluation that is tracked."""
+    monkeypatch.delenv("WANDB_DISABLE_WEAVE", raising=False)
+    importlib.import_module("openai")
 
 
 def test_an_offline_run_goes_on_under_its_id_with_our_steps(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

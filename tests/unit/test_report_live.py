@@ -145,13 +145,23 @@ def test_the_browser_takes_over_what_is_new_and_keeps_what_the_reader_did(
         wait(lambda: "has ended" in browser.find_element(By.CSS_SELECTOR, ".live").text)
 
 
+def take_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_the_command_prints_its_address_and_ends_cleanly_by_ctrl_c(run: RunFolder) -> None:
     words = [sys.executable, "-u", "-m", "rlhf_core.cli.main", "report", "--watch", str(run.path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
-        assert command.stdout is not None
-        url = command.stdout.readline().split()[0]
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            assert "ppo, running" in answer.read().decode()
-        command.send_signal(signal.SIGINT)
-        out, err = command.communicate(timeout=30)
+    # A test run in the background of a shell ignores SIGINT, and what it starts would inherit that.
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=take_ctrl_c
+    ) as command:
+        try:
+            assert command.stdout is not None
+            url = command.stdout.readline().split()[0]
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert "ppo, running" in answer.read().decode()
+            command.send_signal(signal.SIGINT)
+            out, err = command.communicate(timeout=30)
+        finally:
+            command.kill()
     assert (command.returncode, out, err) == (0, "no longer followed; the run is as it was\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ class WandbTracker:
 
     def start(self, run: Path, config: Mapping[str, object]) -> None:
         """Raises: RLHFError when W&B refuses (no key, no network)."""
+        # With a judge's client loaded it would advertise another product in between our lines.
+        os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
         wandb = importlib.import_module("wandb")
         # Nothing of the console is captured, and nothing is asked of a terminal.
         settings = wandb.Settings(silent=True, console="off", disable_git=True, x_disable_stats=True)

@@ -6,6 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+WIDE = 1000
+"""Characters that no table reaches."""
+
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
     """Columns are as wide as they need to be; rich is imported here and nowhere before."""
@@ -20,7 +23,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, tit
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     # A pipe has no width of its own: no line is broken there, so that grep finds whole rows.
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "200"))
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", WIDE))
     Console(width=width, highlight=False).print(table)
 
 
