@@ -110,6 +110,60 @@ def test_a_series_of_zeros_is_no_trouble_to_any_detector():
     assert "validation-rising" not in names(held_out(loss=zeros))
 
 
+@pytest.mark.parametrize(
+    ("explained", "value_loss", "told"),
+    [
+        ([0.02, -0.02] * 6, flat(0.3), False),  # moves, and may yet find something
+        ([0.0] * STEPS, flat(0.3), True),  # says the same of every text, and does not even find the mean
+        ([0.0] * STEPS, line(0.3, -0.02), False),  # finds the mean of returns that depend on nothing
+        (flat(-0.2), flat(0.3), True),  # worse than no head
+        (flat(-0.2), line(0.3, -0.02), True),
+        ([*[0.02, -0.02] * 5, -4.0, 0.02], flat(0.3), False),  # one batch of returns that were all alike
+    ],
+)
+def test_a_value_head_is_dead_early_only_if_it_and_its_loss_stand_still_or_it_does_harm(explained, value_loss, told):
+    assert ("dead-value" in names(rows(explained_variance=explained, value_loss=value_loss))) == told
+
+
+def test_a_value_head_that_moves_is_given_forty_rows():
+    def after(count):
+        given = [{"step": step, "split": "train", "explained_variance": 0.01 * (-1) ** step} for step in range(count)]
+        return names(given)
+
+    assert "dead-value" not in after(39)
+    assert "dead-value" in after(40)
+
+
+def test_a_fall_of_the_chosen_is_told_sooner_where_the_held_out_margin_gains_nothing_by_it():
+    sinking = {"chosen_logprob_change": line(0, -0.2)}  # to −2.3 over the last four rows
+    assert "chosen-falling" in names(held_out(**sinking, rejected_logprob_change=line(0, -0.21)))
+    assert "chosen-falling" not in names(held_out(**sinking, rejected_logprob_change=line(0, -0.3)))
+
+
+def test_a_held_out_loss_that_rises_is_told_while_the_training_loss_falls_and_not_before_anything_is_learnt():
+    rising = held_out(loss=[0.7, *[0.7 + 0.02 * step for step in range(1, STEPS)]])
+    assert "validation-rising" in names(rising + rows(loss=line(0.7, -0.03)))
+    assert "validation-rising" not in names(rising + rows(loss=flat(0.7)))
+    assert "validation-rising" not in names(rising + rows(loss=line(0.7, 0.03)))
+
+
+def test_one_or_two_worse_evaluations_are_no_rise():
+    def after(*tail):
+        return names(
+            [{"step": step, "split": "validation", "loss": loss} for step, loss in enumerate((1.0, 0.5, *tail))]
+        )
+
+    assert "validation-rising" not in after(0.6, 0.6)
+    assert "validation-rising" in after(0.6, 0.6, 0.6)
+    assert "validation-rising" not in after(0.6, 0.51, 0.6)
+
+
+def test_a_falling_held_out_loss_tells_learning_from_chance_before_the_accuracy_does():
+    guessing = {"accuracy": flat(0.55)}
+    assert "chance-accuracy" in names(held_out(**guessing, loss=flat(0.69)))
+    assert "chance-accuracy" not in names(held_out(**guessing, loss=line(0.69, -0.005)))
+
+
 def test_running_text_need_not_end():
     assert "no-eos" not in names(held_out(**{"text/finished": [0.0] * STEPS}), answers_end=False)
 

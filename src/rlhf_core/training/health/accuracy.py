@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .change import change
 from .finding import Finding
 from .history import History, number
 
@@ -19,7 +20,7 @@ def chance_accuracy(history: History) -> Finding | None:
         return None
     late = accuracy.latest(LEAST_ROWS)
     limit = 0.5 + SURE * 0.5 / math.sqrt(max(history.facts.held_out, 1))
-    if max(late.values) > limit:
+    if max(late.values) > limit or _learns(history):
         return None
     return Finding(
         size=1.0,
@@ -28,3 +29,9 @@ def chance_accuracy(history: History) -> Finding | None:
         cause="labels are swapped or random, the two sides do not differ in what is asked, or it learns too slowly",
         mend="look at pairs with `rlhf data show`; raise training.learning_rate or the number of steps and pairs",
     )
+
+
+def _learns(history: History) -> bool:
+    """Whether the held-out loss has fallen: it tells margins apart, and so says it sooner than the accuracy."""
+    loss = change(history.series("loss", "validation"))
+    return loss is not None and loss.falls()

@@ -6,7 +6,7 @@ from .finding import Finding
 from .history import History
 
 LEAST_ROWS = 6
-IDLE = 0.001
+IDLE = 0.002
 HEAVY = 0.33
 """A tenth or two are usual."""
 

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import statistics
+
 from .finding import Finding
-from .history import History
+from .history import History, Series
 
 LEAST_ROWS = 10
 USEFUL = 0.05
 """Explained variance below which the head is of no use."""
+STILL = 0.001
+"""Explained variance that stays within ± this is that of a head which says the same of every text."""
+HARMFUL = -0.1
+"""Explained variance below which advantages are noisier with the head than without it."""
+LEARNT = 0.5
+"""Share of its first loss to which a head comes that has found no more than the mean of the returns."""
+PATIENCE = 40
+"""Rows that a head which moves may take: it begins late, and then learns within a few."""
 
 
 def dead_value(history: History) -> Finding | None:
     explained = history.series("explained_variance", "train")
-    if len(explained) < LEAST_ROWS:
+    if len(explained) < LEAST_ROWS or explained.later_half.mean > USEFUL:
         return None
-    late = explained.later_half
-    if late.mean > USEFUL:
+    late, loss = explained.later_half, history.series("value_loss", "train")
+    stands = _is_still(explained) and not _learns(loss)
+    if len(explained) < PATIENCE and not stands and statistics.median(late.values) >= HARMFUL:
         return None
     return Finding(
         size=1.0,
         says="the value head explains nothing of the returns: advantages are as noisy as without it",
-        evidence=f"{late}; 1 is perfect, 0 is the mean",
+        evidence=f"{late}; 1 is perfect, 0 is the mean" + (f"; {loss.later_half}" if loss else ""),
         cause="the value head does not learn (its weight in the loss, its learning rate), or it learns too fast",
         mend="set training.learning_rates.value and trainer.value_coef, or trainer.value_model=separate",
     )
+
+
+def _learns(loss: Series) -> bool:
+    """Whether its loss has come down, if only because it found the mean."""
+    return bool(loss) and loss.later_half.mean <= LEARNT * loss.values[0]
+
+
+def _is_still(explained: Series) -> bool:
+    return max(map(abs, explained.values)) <= STILL
