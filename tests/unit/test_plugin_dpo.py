@@ -71,6 +71,14 @@ def test_the_reference_after_sft_is_the_adapter_and_not_the_base(tmp_path):
     assert max(abs(a - b) for a, b in zip(found, of_base, strict=True)) > 0.1
 
 
+def test_a_beta_that_leaves_no_margin_is_not_taken_for_another_reference():
+    trainer = new_trainer(new_policy(), beta=1e-8)
+    (check,) = trainer.checks()
+    rows = collect(trainer, PAIRS)
+    assert trainer.loss(rows, count(rows)).total.item() == pytest.approx(math.log(2), abs=check.tolerance)
+    assert check.tolerance < 1e-6
+
+
 OTHERS = {
     "ipo": (lambda h: (h - 1 / 0.6) ** 2, 1 / 0.36, {}),
     "hinge": (lambda h: max(0.0, 1 - 0.3 * h), 1.0, {}),
