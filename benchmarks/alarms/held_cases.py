@@ -1,4 +1,6 @@
-"""The held half: planted faults and healthy runs that are read once, when no detector will be changed any more.
+"""The held half: planted faults and healthy runs, read once, after the last change to a detector.
+
+That was on 2026-11-25. It is spent: whoever changes a detector by what it says needs a new one.
 
 Written and committed when the first thirty-two of each had been read, before any of these was trained and before the
 detectors were touched again; by somebody who had seen the detectors as they stood. Languages, sizes, seeds, rewards
