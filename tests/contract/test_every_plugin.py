@@ -97,6 +97,7 @@ VARIANTS: Mapping[str, Callable[[Path], list[Variant]]] = {
     "reward:judge": lambda _: [({"judge": "length"}, {})],
     "reward:weighted-sum": lambda _: [({"parts": [{"reward": "length", "weight": 0.5}]}, {})],
     "reward:reward-model": lambda _: [({"run": "runs/reward", "output": form}, {}) for form in ("logit", "logprob")],
+    "judge:human": lambda _: [({"raters": ["ana"]}, {})],
     "judge:reward-model": lambda _: [({"run": "runs/reward", "margin": 0.1}, {})],
     "evaluator:bleu": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "tokenize": "char"}, {})],
     "evaluator:chrf": lambda _: [({"reference": "prompt"}, {}), ({"reference": "prompt", "word_order": 2}, {})],

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from .labels import LabelStore, NoLabels
 from .policy import Policy
 from .reward import Completion
 
@@ -60,12 +61,14 @@ class JudgeContext:
         open_policy: a run folder (or model folder) as a frozen policy, with its own tokenizer, template and heads.
         tell: gets a line for each thing a user should know, such as an estimate of the cost.
         folder: relative paths in options are relative to this folder.
+        labels: opens what people said: a file, or None for the one that all runs share.
     """
 
     replies: Callable[[str | None], ReplyStore]
     open_policy: Callable[[str], Policy]
     tell: Callable[[str], None]
     folder: str = "."
+    labels: Callable[[str | None], LabelStore] = lambda _: NoLabels()
 
 
 class Judge(Protocol):

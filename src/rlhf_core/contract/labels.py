@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
@@ -11,6 +12,7 @@ Choice = Literal["left", "right", "tie", "both-bad", "skip", "flag"]
 """As the rater saw it. ``skip`` says nothing of the pair; ``flag`` sets it aside for somebody to look at."""
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 Winner = Literal["run", "baseline", "tie"]
+Decision = Literal["run", "baseline", "tie", "divided", "skipped", "flagged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,30 @@ class LabelStore(Protocol):
     def labels(self) -> Sequence[Label]:
         """All that stand, in the order in which they were given."""
         ...
+
+
+class NoLabels:
+    """A :class:`LabelStore` in which nobody said anything."""
+
+    def labels(self) -> Sequence[Label]:
+        return ()
+
+
+def majority(labels: Sequence[Label]) -> Decision:
+    """What raters say of one pair, each of them once.
+
+    ``flagged`` if anybody flagged it, ``skipped`` if all skipped it, ``divided`` where as many name one side as the
+    other.
+    """
+    if any(label.choice == "flag" for label in labels):
+        return "flagged"
+    winners: Counter[Winner] = Counter(label.winner for label in labels if label.winner is not None)
+    if not winners:
+        return "skipped"
+    if winners["run"] == winners["baseline"]:
+        return "divided" if winners["run"] else "tie"
+    ahead: Winner = "run" if winners["run"] > winners["baseline"] else "baseline"
+    return "tie" if winners["tie"] > winners[ahead] else ahead
 
 
 def other_side(side: Side) -> Side:

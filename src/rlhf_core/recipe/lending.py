@@ -17,6 +17,7 @@ from rlhf_core.contract.reward import RewardContext, RewardSource
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.options import TemplateOptions
 from rlhf_core.registry.catalog import Catalog
+from rlhf_core.store.labels import DEFAULT_LABELS, SQLiteLabels
 from rlhf_core.store.replies import DEFAULT_REPLIES, SQLiteReplies
 from rlhf_core.store.run import RunFolder
 
@@ -105,7 +106,11 @@ class Lender:
         if prepare is not None:
             prepare(
                 JudgeContext(
-                    replies=self.open_replies, open_policy=self.open_policy, tell=self.tell, folder=str(self.folder)
+                    replies=self.open_replies,
+                    labels=self.open_labels,
+                    open_policy=self.open_policy,
+                    tell=self.tell,
+                    folder=str(self.folder),
                 )
             )
         return judge
@@ -113,6 +118,10 @@ class Lender:
     def open_replies(self, path: str | None) -> SQLiteReplies:
         """The store at ``path``, or the one that all runs share."""
         return SQLiteReplies(DEFAULT_REPLIES if path is None else self.folder / Path(path).expanduser())
+
+    def open_labels(self, path: str | None) -> SQLiteLabels:
+        """What people said, at ``path`` or in the store that all runs share. Raises: RLHFError when it is not there."""
+        return SQLiteLabels.existing(DEFAULT_LABELS if path is None else self.folder / Path(path).expanduser())
 
     def open_dataset(self, name: str, options: Mapping[str, Any]) -> Dataset:
         dataset: Dataset = self.catalog.find("dataset", name).build(options)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.labels import AskedPair, Label, Winner, other_side
+from rlhf_core.contract.labels import AskedPair, Label, majority, other_side
 from rlhf_core.evaluation.pairing import Candidate, candidates
 from rlhf_core.evaluation.people import Figure, Rating, Statistics, figures
 from rlhf_core.evaluation.statistics import win_rate
@@ -105,20 +105,6 @@ def export_pairs(store: SQLiteLabels, output: Path, run: str | None = None) -> E
         raise RLHFError(f"{store.path}: no label decides between two completions; nothing is written")
     write_text(output, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return Exported(len(rows), dict(left_out))
-
-
-def majority(labels: Sequence[Label]) -> str:
-    """``run``, ``baseline`` or ``tie``; ``flagged`` if anybody flagged the pair, ``skipped`` if all skipped it, and
-    ``divided`` where as many raters name one side as the other."""
-    if any(label.choice == "flag" for label in labels):
-        return "flagged"
-    winners: Counter[Winner] = Counter(label.winner for label in labels if label.winner is not None)
-    if not winners:
-        return "skipped"
-    if winners["run"] == winners["baseline"]:
-        return "divided" if winners["run"] else TIE
-    ahead: Winner = "run" if winners["run"] > winners["baseline"] else "baseline"
-    return TIE if winners[TIE] > winners[ahead] else ahead
 
 
 def pair_key(pair: AskedPair) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rlhf_core.contract.evaluator import EvalContext, Need
 from rlhf_core.contract.judge import Ability, Grade, Judge, JudgeContext, Pair, Verdict, Winner
+from rlhf_core.contract.labels import LabelStore, NoLabels
 from rlhf_core.contract.records import JSON
 from rlhf_core.contract.replies import KeptInMemory, ReplyStore
 from rlhf_core.contract.reward import Completion, Reward, RewardContext, RewardSource
@@ -63,12 +64,15 @@ def judge_context(
     *,
     open_policy: Callable[[str], Policy] | None = None,
     replies: ReplyStore | None = None,
+    labels: LabelStore | None = None,
     tell: Callable[[str], None] = lambda _: None,
     folder: str = ".",
 ) -> JudgeContext:
-    """By default every run is a tiny policy with a reward head, and replies are kept in memory."""
-    store = replies or KeptInMemory()
-    return JudgeContext(replies=lambda _: store, open_policy=open_policy or _tiny, tell=tell, folder=folder)
+    """By default every run is a tiny policy with a reward head, replies are kept in memory, and nobody labelled."""
+    store, said = replies or KeptInMemory(), labels or NoLabels()
+    return JudgeContext(
+        replies=lambda _: store, labels=lambda _: said, open_policy=open_policy or _tiny, tell=tell, folder=folder
+    )
 
 
 def _tiny(_: str) -> Policy:
