@@ -56,6 +56,15 @@ def test_runs_are_listed_shown_and_compared_without_what_trained_them(tmp_path: 
         assert not set(loaded) & {"torch", "transformers", "pydantic", "datasets", "peft", "openai"}
 
 
+def test_ratings_are_calibrated_without_what_trains(tmp_path: Path) -> None:
+    table = tmp_path / "ratings.csv"
+    table.write_text("item,rater,rating\n1,ana,a\n1,bo,a\n2,ana,b\n2,bo,a\n")
+    out, (code, _, *loaded) = measured("label", "calibrate", "--ratings", str(table))
+    assert code == "0"
+    assert "kappa of ana and bo" in out
+    assert not set(loaded) & {"torch", "transformers", "pydantic", "datasets", "peft", "openai"}
+
+
 def test_import_of_the_package_is_light_and_offers_the_public_names() -> None:
     code = f"import sys, rlhf_core; print([n for n in {HEAVY} if n in sys.modules], sorted(rlhf_core.__all__))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -36,13 +36,6 @@ class Figure:
     estimate: Estimate
     ceiling: Estimate = NOTHING
 
-    def to_json(self) -> dict[str, object]:
-        own, people = self.estimate, self.ceiling
-        return {
-            "name": self.name, "mean": own.value, "low": own.low, "high": own.high, "n": own.n, "prompts": own.prompts,
-            "people": people.value, "people_low": people.low, "people_high": people.high,
-        }  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Statistics:
