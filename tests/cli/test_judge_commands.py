@@ -11,6 +11,7 @@ from conftest import Rlhf
 from judge_servers import Request, Response, ScriptedServer, reply, serving
 
 from rlhf_core.store.replies import DEFAULT_REPLIES, SQLiteReplies
+from rlhf_plugins.chatgpt_judge.protocol import bundled_protocols
 
 GRADE = {"ticket": "TICKET", "answers_prompt": 4, "two_senses": 2, "coherent": 4, "funny": 1, "original": 4,
          "reason": "plain"}  # fmt: skip
@@ -53,7 +54,7 @@ def test_a_comparison_is_told_kept_and_not_asked_for_twice(rlhf: Rlhf, server: S
     assert SQLiteReplies(home / DEFAULT_REPLIES).spent().calls == asked
     again = rlhf(*words)
     assert again.code == 0
-    assert f"0 calls to gpt-5.4-mini, {asked} kept from before" in again.out
+    assert f"0 calls to gpt-5.4-mini at {server.url}/, {asked} kept from before" in again.out
     assert len(server.requests) == asked
 
 
@@ -110,6 +111,17 @@ def test_a_reward_model_judges_offline_and_is_told_apart_where_it_trained_the_ru
         assert {row["reward-model-judge/run-first"], row["reward-model-judge/baseline-first"]} == {expected}
 
 
+def test_a_protocol_is_looked_for_where_it_is_typed(rlhf: Rlhf, server: ScriptedServer, home: Path) -> None:
+    (home / "mine.yaml").write_text(bundled_protocols()["pun"].replace("two_senses", "double"))
+    words = ["evaluate", "--run", "runs/small/dpo", "--judge", "chatgpt", "--base-url", server.url, "--limit", "1",
+             "--evaluator", "text", "--protocol", "mine.yaml"]  # fmt: skip
+    assert rlhf(*words).code == 0
+    assert "double" in server.requests[0]["messages"][0]["content"]
+    (home / "mine.yaml").write_text("what: [")
+    broken = rlhf(*words)
+    assert (broken.code, "mine.yaml: is no YAML" in broken.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -119,6 +131,21 @@ def test_a_reward_model_judges_offline_and_is_told_apart_where_it_trained_the_ru
         (["--fail-under", "0.5"], 2, "write METRIC=VALUE"),
         (["--max-usd", "1"], 2, "--max-usd belongs to a judge"),
         (["--judge", "chatgpt", "--protocol", "puns", "--base-url", "http://127.0.0.1:9/v1"], 2, "did you mean 'pun'?"),
+        (
+            ["--judge", "chatgpt", "--base-url", "localhost:80"],
+            2,
+            "must be an address such as http://localhost:8080/v1",
+        ),
+        (
+            ["--judge", "chatgpt", "--base-url", "http://127.0.0.1:9/v1", "--set", "judge.max_retries=0"],
+            2,
+            "Connection refused; is the server up",
+        ),
+        (
+            ["--judge", "reward-model", "--baseline", "base", "--set", "judge.run=runs/small/sft"],
+            2,
+            "name a run of `rlhf train --algo reward`",
+        ),
         (["--judge", "chatgpt", "--judge-model", "gpt-0"], 2, "no price is known for model 'gpt-0'"),
     ],
 )

@@ -191,6 +191,7 @@ def test_equal_questions_of_one_batch_are_asked_once(tmp_path: Path) -> None:
     with serving(lambda *_: reply(GRADE)) as server:
         grades = judge_at(server, tmp_path / "r.sqlite").grade(completions(3) * 4)
     assert (len(grades), len(server.requests)) == (12, 3)
+    assert sum(grade.usage.get("calls", 0) for grade in grades) == 3
 
 
 def test_an_unusable_reply_is_kept_and_an_error_is_not(tmp_path: Path) -> None:

@@ -181,13 +181,13 @@ def test_the_estimate_comes_before_the_first_call_and_leaves_out_what_is_kept(tm
     with serving(lambda *_: reply(GRADE) if told else failure(500)) as server:
         judge = judge_at(server, tmp_path / "r.sqlite", told, price=PRICE, max_usd=50)
         judge.grade(completions(10))
-        assert told[0].startswith("judge chatgpt: 10 calls to gpt-5.4-mini; about ")
+        assert told[0].startswith(f"judge chatgpt: 10 calls to gpt-5.4-mini at {server.url}/; about ")
         assert "dollars" in told[0]
         assert "the limit is 50 dollars" in told[0]
         told.clear()
         told_again: list[str] = []
         judge_at(server, tmp_path / "r.sqlite", told_again, price=PRICE).grade(completions(10))
-    assert told_again == ["judge chatgpt: 0 calls to gpt-5.4-mini, 10 kept from before"]
+    assert told_again == [f"judge chatgpt: 0 calls to gpt-5.4-mini at {server.url}/, 10 kept from before"]
 
 
 def test_the_estimate_is_the_price_times_the_tokens(tmp_path: Path) -> None:

@@ -354,6 +354,25 @@ def test_a_400_about_one_question_changes_nothing_for_the_others() -> None:
     assert {request["response_format"]["type"] for request in server.requests} == {"json_schema"}
 
 
+def test_a_server_that_minds_no_format_is_found_out_even_while_its_model_rambles() -> None:
+    def script(request: Request, _: int) -> Response:
+        if request.get("response_format"):
+            return reply("Once upon a time there was", finish="length")
+        return reply(GOOD_GRADE)
+
+    with serving(script) as server:
+        grades = judge_at(server).grade(completions(3))
+    asked = [request.get("response_format", {}).get("type", "text") for request in server.requests]
+    assert [grade.outcome for grade in grades] == ["valid"] * 3
+    assert asked == ["json_schema", "json_object"] + ["text"] * 3
+
+
+def test_an_error_that_is_not_in_openais_shape_is_told_too() -> None:
+    pinned = Response(json.dumps({"detail": "Server is pinned to 'x'"}), 400)
+    with serving(in_turn(pinned)) as server, pytest.raises(RLHFError, match="Server is pinned to 'x'"):
+        judge_at(server).grade([PUN])
+
+
 def test_a_server_that_refuses_everything_is_quoted() -> None:
     with serving(in_turn(failure(400, "model is asleep"))) as server, pytest.raises(RLHFError, match="model is asleep"):
         judge_at(server).grade([PUN])
@@ -379,7 +398,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_llama_cpp_fills_the_strict_schema_on_made_up_weights(llama: Any) -> None:
     judge = build("chatgpt_judge", "judge", "chatgpt", base_url=f"{llama.listening_address}/v1", model="tiny")
-    for grade in judge.grade([PUN, PUN]):
+    for grade in judge.grade(completions(2)):
         assert grade.outcome == "valid", grade.reason
         assert list(grade.criteria) == ["answers_prompt", "two_senses", "coherent", "funny", "original"]
         assert set(grade.criteria.values()) == {4.0}

@@ -199,6 +199,9 @@ class Desk:
 
 
 def _is_no_json(answer: Answer, question: Question) -> bool:
+    """Whether no server that minds the format can have made it. A truncated reply tells by how it begins."""
+    if answer.outcome == "truncated":
+        return bool(answer.text.strip()) and not answer.text.lstrip().startswith(("{", "`"))
     try:
         parse(answer.text, question.shape, question.ticket)
     except NotJSON:

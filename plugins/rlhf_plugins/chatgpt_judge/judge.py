@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from typing import cast
 
@@ -83,7 +84,14 @@ class ChatGPTJudge:
         different = {_content(question): question for question in questions}
         self._tell_cost(list(different.values()))
         answers = dict(zip(different, self._ask_all(list(different.values())), strict=True))
-        return [answers[_content(question)] for question in questions]
+        counted: set[tuple[str, ...]] = set()
+        judged = []
+        for question in questions:
+            content = _content(question)
+            # The calls that were made for it count once, however often it was asked.
+            judged.append(replace(answers[content], usage={}) if content in counted else answers[content])
+            counted.add(content)
+        return judged
 
     def _ask_all(self, questions: Sequence[Question]) -> list[Judged]:
         # The first goes alone: it finds out how this server wants to be asked, and whether it is there at all.
@@ -110,20 +118,23 @@ class ChatGPTJudge:
         """Once, before the first call: a judge that is a reward asks in every step."""
         if self._context is not None and not self._told:
             self._told = True
-            self._context.tell(f"judge chatgpt: {estimate_line(self._desk.estimate(questions), self.options)}")
+            estimate = self._desk.estimate(questions)
+            self._context.tell(f"judge chatgpt: {estimate_line(estimate, self.options, self._server.url)}")
 
 
 def _content(question: Question) -> tuple[str, ...]:
     return tuple(message["content"] for message in question.messages)
 
 
-def estimate_line(estimate: Estimate, options: ChatGPTOptions) -> str:
+def estimate_line(estimate: Estimate, options: ChatGPTOptions, url: str) -> str:
     kept = f", {estimate.kept} kept from before" if estimate.kept else ""
-    line = f"{estimate.calls} calls to {options.model}{kept}"
+    line = f"{estimate.calls} calls to {options.model} at {url}{kept}"
     if not estimate.calls:
         return line
     line += f"; about {estimate.prompt_tokens:,} prompt and {estimate.reply_tokens:,} reply tokens"
+    if estimate.usd is None:
+        return f"{line}; dollars are not counted (no_budget)"
     if not estimate.usd:
-        return line
+        return f"{line}, free"
     limit = "" if options.max_usd is None else f"; the limit is {options.max_usd:g} dollars"
     return f"{line}: about {estimate.usd:.2g} dollars, {estimate.worst_usd:.2g} at the very worst{limit}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rlhf_core.contract.options import Options
 
@@ -63,6 +64,13 @@ class ChatGPTOptions(Options):
 
     concurrency: int = Field(4, ge=1, le=64)
     """Calls under way at once. The result does not depend on it."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("must be an address such as http://localhost:8080/v1")
+        return url
 
     @model_validator(mode="after")
     def _budget_is_one_thing(self) -> ChatGPTOptions:

@@ -48,7 +48,7 @@ class Manner:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One reply. ``text`` is what the model wrote when ``outcome`` is ``valid``; else ``detail`` says what happened.
+    """One reply. ``text`` is what the model wrote; where ``outcome`` is not ``valid``, ``detail`` says what happened.
 
     Args:
         raw: the body as it came. ``request_id``: the server's name for the call.
@@ -118,7 +118,7 @@ class Server:
 
     def without_what_it_refuses(self, manner: Manner, error: openai.APIStatusError) -> Manner:
         """Raises: RLHFError when nothing is left to take away."""
-        said = f"{error.param} {error.message}".lower()
+        said = f"{error.param} {told(error)}".lower()
         if manner.temperature and "temperature" in said:
             return replace(manner, temperature=False)
         if manner.seed and "seed" in said:
@@ -153,8 +153,18 @@ class Server:
 
     def line(self, error: Exception) -> str:
         """One short line without the key."""
-        line = " ".join(str(error).split()) or type(error).__name__
+        line = " ".join(told(error).split()) or type(error).__name__
         return line.replace(self._key, "***")[:300]
+
+
+def told(error: Exception) -> str:
+    """What went wrong, in the server's words whatever the shape of its error, or the network's."""
+    message = str(error).rstrip(".")
+    if isinstance(error, openai.APIStatusError):
+        body = error.response.text
+        # Of errors that are not in OpenAI's shape the client keeps the status alone.
+        return message if " - " in message or not body else f"{message} - {body}"
+    return f"{message}: {error.__cause__}" if error.__cause__ is not None else message
 
 
 def read(body: str) -> Answer:
@@ -171,7 +181,7 @@ def read(body: str) -> Answer:
     if refusal or finish == "content_filter":
         return replace(answer, outcome="refused", detail=str(refusal or "content filter"))
     if finish == "length":
-        return replace(answer, outcome="truncated", detail="the reply reached its length limit")
+        answer = replace(answer, outcome="truncated", detail="the reply reached its length limit")
     return replace(answer, text=text if isinstance(text, str) else "")
 
 

@@ -26,10 +26,18 @@ def logits_of(policy: Policy, completions: Sequence[Completion], *, run: str, ba
     found: list[Tensor] = []
     with torch.no_grad():
         for batch in _batches(rows, batch_tokens):
-            last = policy.score(batch, "reward", want={"last"}, head="reward").last
-            assert last is not None, "last was asked for"
+            last = _scored(policy, batch, run)
             found.append(last.float().cpu())
     return torch.cat(found) if found else torch.zeros(0)
+
+
+def _scored(policy: Policy, batch: Sequence[Row], run: str) -> Tensor:
+    try:
+        last = policy.score(batch, "reward", want={"last"}, head="reward").last
+    except RLHFError as error:
+        raise RLHFError(f"reward-model {run}: {error}; name a run of `rlhf train --algo reward`") from error
+    assert last is not None, "last was asked for"
+    return last
 
 
 def _encode(policy: Policy, completion: Completion, run: str) -> Row:

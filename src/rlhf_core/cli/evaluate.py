@@ -118,6 +118,13 @@ def require_gates(result: EvaluationResult, gates: Sequence[tuple[str, float]]) 
         raise GateFailed("; ".join(low))
 
 
+def protocol_of(given: str | None) -> str | None:
+    """What is typed is relative to where it is typed; a recipe's own path to the recipe."""
+    from pathlib import Path
+
+    return given if given is None or not Path(given).is_file() else str(Path(given).resolve())
+
+
 def settings_of(given: dict[str, Any]) -> list[str]:
     """The friendly flags as settings of the section, `--set` behind them."""
     flags = {
@@ -127,7 +134,7 @@ def settings_of(given: dict[str, Any]) -> list[str]:
         "seed": given["seed"],
         "judge.model": given["judge_model"],
         "judge.base_url": given["base_url"],
-        "judge.protocol": given["protocol"],
+        "judge.protocol": protocol_of(given["protocol"]),
         "judge.max_usd": given["max_usd"],
         "judge.no_budget": given["no_budget"] or None,
         "probes": given["probes"],
