@@ -111,6 +111,21 @@ def test_a_reward_model_judges_offline_and_is_told_apart_where_it_trained_the_ru
         assert {row["reward-model-judge/run-first"], row["reward-model-judge/baseline-first"]} == {expected}
 
 
+def test_a_judge_as_reward_tells_what_its_first_batch_costs_and_is_named_where_it_measures(
+    rlhf: Rlhf, server: ScriptedServer
+) -> None:
+    asked = f"{{reward: judge, judge: {{judge: chatgpt, base_url: '{server.url}'}}}}"
+    done = rlhf("train", "--algo", "ppo", "--config", "small.yaml", "--steps", "1", "--output", "runs/graded",
+                "--set", f"reward={asked}")  # fmt: skip
+    assert done.code == 0, done.err
+    (line,) = [line for line in done.out.splitlines() if "judge chatgpt:" in line]
+    assert line.startswith("ppo, for its first completions: judge chatgpt: ")
+    assert line.endswith("Every later step asks again; `rlhf train --dry-run` counts all")
+    measured = rlhf("evaluate", "--run", "runs/graded", "--judge", "chatgpt", "--base-url", server.url, "--limit", "1",
+                    "--evaluator", "text")  # fmt: skip
+    assert "WARNING: chatgpt: graded was trained on the grades of judge chatgpt, so" in measured.out
+
+
 def test_a_protocol_is_looked_for_where_it_is_typed(rlhf: Rlhf, server: ScriptedServer, home: Path) -> None:
     (home / "mine.yaml").write_text(bundled_protocols()["pun"].replace("two_senses", "double"))
     words = ["evaluate", "--run", "runs/small/dpo", "--judge", "chatgpt", "--base-url", server.url, "--limit", "1",

@@ -45,9 +45,9 @@ def test_an_evaluation_without_a_comparing_judge_has_no_verdicts() -> None:
 
 def test_win_rates_are_drawn_where_their_numbers_are() -> None:
     svg = interval_chart([Interval("w", 0.5, 0.25, 1.0)], neutral=0.5, title="t")
-    middle = (170 + (460 - 120)) / 2  # the axis goes from the labels' end to the values' begin
+    middle = (170 + (460 - 140)) / 2  # the axis goes from the labels' end to the values' begin
     assert f'cx="{middle:.1f}"' in svg
-    assert 'x1="212.5" x2="340.0"' in svg  # a quarter of 170 behind 170, and its end
+    assert 'x1="207.5" x2="320.0"' in svg  # a quarter of 170 behind 170, and its end
     assert "w 0.5 (0.25 … 1)" in svg
     chart = win_rates(EVERY_KIND, "j")
     assert re.findall(r"<title>(.*?)</title>", str(chart.svg)) == ["win-rate: 0.75 (0.6 … 0.9)", "by-longest: 0.5"]

@@ -8,7 +8,7 @@ from html import escape
 
 from .charts import WIDTH, number
 
-ROW, LABEL, VALUE, TOP, BOTTOM = 22, 170, 120, 6, 18
+ROW, LABEL, VALUE, TOP, BOTTOM = 22, 170, 140, 6, 18
 
 
 @dataclass(frozen=True)
