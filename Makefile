@@ -25,6 +25,8 @@ types: $(VENV)/.installed-dev
 soak: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/learning.py --seeds 0 1 2
 	$(BIN)/python benchmarks/alarms/run.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'transformers[serving]'
+	$(BIN)/python benchmarks/judge_server.py
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/startup.py
