@@ -23,7 +23,7 @@ def label_by_left(home: Path, *words: str, choices: int) -> tuple[str, str]:
         try:
             printed, told = answer(page, choices)
             page.send_signal(signal.SIGINT)
-            out, err = page.communicate(timeout=60)
+            out, err = page.communicate(timeout=120)
         finally:
             page.kill()
     assert (page.returncode, err) == (0, "")
@@ -39,7 +39,7 @@ def answer(page: subprocess.Popen[str], choices: int) -> tuple[str, str]:
     host = lines[-1].split()[0].removeprefix("http://").rstrip("/")
     told = ""
     for place in range(choices):
-        connection = http.client.HTTPConnection(host, timeout=10)
+        connection = http.client.HTTPConnection(host, timeout=60)
         body = json.dumps({"place": place, "choice": "left"})
         connection.request("POST", "/answer", body, {"Origin": f"http://{host}"})
         told = connection.getresponse().read().decode()
