@@ -17,16 +17,18 @@ LABEL = [sys.executable, "-u", "-m", "rlhf_core.cli.main", "label"]
 
 def label_by_left(home: Path, *words: str, choices: int) -> tuple[str, str]:
     """Label on the page that the command serves; (what it printed, the last item told)."""
+    # A test run in the background of a shell ignores SIGINT, and what it starts would inherit that.
     with subprocess.Popen(
-        [*LABEL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home
-    ) as page:
+        [*LABEL, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as page:  # fmt: skip
         try:
             printed, told = answer(page, choices)
             page.send_signal(signal.SIGINT)
             out, err = page.communicate(timeout=120)
         finally:
             page.kill()
-    assert (page.returncode, err) == (0, "")
+    assert (page.returncode, err) == (0, ""), out
     return printed + out, told
 
 

@@ -86,7 +86,7 @@ def test_a_stopped_sweep_goes_on_and_compares_all_seeds(home: Path, recipe: str,
         grid = {"trainer.kl_coef": [0.0, 0.5]}
         told = []
         result = rlhf_core.sweep(
-            recipe, grid, stage="ppo", seeds=(0, 1), output="runs/cut", tell=told.append, observers=observers, **more
+            recipe, grid, stage="ppo", seeds=(0, 1), output="runs/swept", tell=told.append, observers=observers, **more
         )
         return result, told
 
@@ -95,7 +95,7 @@ def test_a_stopped_sweep_goes_on_and_compares_all_seeds(home: Path, recipe: str,
     assert [result.status for result in cut.points] == ["stopped"]
     whole, told = sweep()
     assert not whole.stopped
-    assert told.count("ppo: was stopped, goes on: runs/cut/sweep/kl_coef=0.0,seed=0/ppo") == 1
+    assert told.count("ppo: was stopped, goes on: runs/swept/sweep/kl_coef=0.0,seed=0/ppo") == 1
     assert [row["setting"] for row in whole.table] == ["kl_coef 0.0", "kl_coef 0.5"]
     for row in whole.table:
         own = [r.metrics["score"] for r in whole.points if r.point.setting == row["setting"]]

@@ -43,7 +43,7 @@ def test_copies_of_a_completion_do_not_make_the_interval_narrower() -> None:
     values, groups = [0.0, 1.0, 0.0, 1.0, 1.0], ["a", "b", "c", "d", "e"]
     once = clustered_mean(values, groups, seed=3)
     often = clustered_mean(values * 50, groups * 50, seed=3)
-    assert (often.low, often.high) == (once.low, once.high)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high))
     assert once.high is not None
     assert once.low is not None
     assert once.high - once.low > 0.5
@@ -140,3 +140,12 @@ def test_the_interval_over_seeds_is_students() -> None:
     assert found.low == pytest.approx(2 * found.value - found.high)
     assert (over_seeds([2.0]).value, over_seeds([2.0]).low) == (2.0, None)
     assert over_seeds([]).value is None
+
+
+def test_a_share_of_nothing_has_a_width_and_a_measure_of_nothing_has_none() -> None:
+    groups = [str(prompt) for prompt in range(20)]
+    share = clustered_mean([0.0] * 20, groups, share=True)
+    assert (share.low, share.high) == pytest.approx(wilson(0, 20))
+    assert clustered_mean([0.0] * 40, groups * 2, share=True).high == share.high
+    measure = clustered_mean([0.0] * 20, groups)
+    assert (measure.low, measure.high) == (0.0, 0.0)

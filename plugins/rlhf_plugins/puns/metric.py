@@ -37,6 +37,7 @@ class PunMetric:
         rows = [judged(completion) for completion in completions]
         return Evaluation(
             scores={part: [row[part] for row in rows] for part in PARTS},
+            shares=PARTS,
             better={"copied": "lower", **dict.fromkeys(PARTS[:-1], "higher")},
             notes=(
                 "pun: by a rule (word once, topic cue, idiom cue, fluent) on which nothing is trained; it sees no wit",

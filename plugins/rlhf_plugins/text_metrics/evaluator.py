@@ -57,6 +57,7 @@ class TextMetrics:
             notes.append("unknown-words is left out: the run's training texts are not at hand")
         return Evaluation(
             scores=scores,
+            shares={"finished"},
             corpus=corpus_metrics(texts, range(len(texts))),
             recompute=partial(corpus_metrics, texts),
             notes=notes,

@@ -89,9 +89,9 @@ def serve(session: Any, port: int) -> None:
     except OSError as error:
         raise RLHFError(f"--port {port}: {error.strerror}; choose another, or leave it out") from error
     with server:
-        now = session.now()
-        click.echo(f"{server.url} asks {session.rater}, {now['done']} of {now['total']} done; Ctrl-C ends it")
         try:
+            now = session.now()
+            click.echo(f"{server.url} asks {session.rater}, {now['done']} of {now['total']} done; Ctrl-C ends it")
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             now = session.now()

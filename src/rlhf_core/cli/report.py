@@ -54,8 +54,8 @@ def follow(places: list[str], port: int) -> None:
     except OSError as error:
         raise RLHFError(f"--port {port}: {error.strerror}; choose another, or leave it out") from error
     with server:
-        click.echo(f"{server.url} follows {places[0]}; Ctrl-C ends it")
         try:
+            click.echo(f"{server.url} follows {places[0]}; Ctrl-C ends it")
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             click.echo("no longer followed; the run is as it was")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -22,8 +21,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, tit
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    # A pipe has no width of its own: no line is broken there, so that grep finds whole rows.
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", WIDE))
+    # A pipe has no width of its own, whatever the terminal's COLUMNS say: no line is broken there, and grep finds rows.
+    width = None if sys.stdout.isatty() else WIDE
     Console(width=width, highlight=False).print(table)
 
 

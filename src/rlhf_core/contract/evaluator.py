@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -41,6 +41,7 @@ class Evaluation:
         corpus: numbers that exist for the whole set only (distinct-n).
         notes: lines a reader needs to understand the numbers.
         rows: further columns per completion (a judge's reason), kept with the samples; none has a metric's name.
+        shares: metrics that say yes (1) or no (0) of each completion: at 0 or 1, too, their interval has a width.
         better: per metric, whether ``"higher"`` or ``"lower"`` is better; silent where neither.
         neutral: per metric that already compares with the baseline, the value at which neither side is better
             (0.5 for a win rate).
@@ -51,6 +52,7 @@ class Evaluation:
     corpus: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
     rows: Sequence[Mapping[str, object]] = ()
+    shares: Collection[str] = ()
     better: Mapping[str, Literal["higher", "lower"]] = field(default_factory=dict)
     neutral: Mapping[str, float] = field(default_factory=dict)
     recompute: Callable[[Sequence[int]], Mapping[str, float]] | None = None

@@ -82,6 +82,7 @@ class PairwiseEvaluator:
             },
             notes=[*_notes([*replies], "a comparison"), *_attack_notes(fooled_by_pair(to_probes))],
             rows=[_comparison_row(other, *pair) for other, pair in zip(baseline, both, strict=True)],
+            shares={"win-rate", "swap-consistency", "agrees-with-longest", *(f"by-{name}" for name in YARDSTICKS)},
             better={"win-rate": "higher", LENGTH_CONTROLLED: "higher", "swap-consistency": "higher"},
             neutral={
                 "win-rate": 0.5, LENGTH_CONTROLLED: 0.5, "first-rate": 0.5, "agrees-with-longest": 0.5,
@@ -134,6 +135,7 @@ class GradingEvaluator:
             corpus={**_faults(grades), **_attack_rate(fooled)},
             notes=[*_notes(replies, "a completion"), *_attack_notes(fooled)],
             rows=[{"outcome": grade.outcome, "reason": grade.reason} for grade in grades],
+            shares={"success"},
             better=dict.fromkeys(scores, _HIGHER),
         )
 

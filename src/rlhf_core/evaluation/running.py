@@ -168,10 +168,12 @@ def _summary(found: _Findings, groups: Sequence[str], baseline_groups: Sequence[
             SummaryRow(
                 evaluator=found.name,
                 metric=metric,
-                estimate=clustered_mean(scores, groups, seed=seed),
+                estimate=clustered_mean(scores, groups, share=metric in found.run.shares, seed=seed),
                 better=found.run.better.get(metric),
                 neutral=found.run.neutral.get(metric),
-                baseline=NOTHING if theirs is None else clustered_mean(theirs, baseline_groups, seed=seed),
+                baseline=NOTHING
+                if theirs is None
+                else clustered_mean(theirs, baseline_groups, share=metric in found.run.shares, seed=seed),
                 difference=NOTHING
                 if theirs is None
                 else paired_difference(scores, groups, theirs, baseline_groups, seed=seed),

@@ -48,12 +48,14 @@ NOTHING = Estimate(None, None, None, 0, 0)
 
 
 def clustered_mean(
-    values: Sequence[float | None], groups: Sequence[str], *, seed: int = 0, resamples: int = RESAMPLES
-) -> Estimate:
+    values: Sequence[float | None], groups: Sequence[str], *, share: bool = False, seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Estimate:  # fmt: skip
     """Mean over completions; interval by resampling whole prompts. A None counts nowhere.
 
-    Where each prompt says one thing, yes or no, it is a share of prompts and has its Wilson interval: resampling
-    would state an interval without width for a share of 0 or 1.
+    Args:
+        share: the values are yes (1) or no (0). Where each prompt says one of them only, the mean is a share of
+            prompts and has its Wilson interval: resampling would find no width at 0 and at 1.
     """
     per_prompt = by_prompt(values, groups)
     if not per_prompt:
@@ -61,7 +63,7 @@ def clustered_mean(
     sums = np.array([sum(numbers) for numbers in per_prompt.values()])
     counts = np.array([float(len(numbers)) for numbers in per_prompt.values()])
     mean, n, prompts = float(sums.sum() / counts.sum()), int(counts.sum()), len(counts)
-    if prompts > 1 and _are_unanimous(per_prompt):
+    if share and prompts > 1 and _are_unanimous(per_prompt):
         return Estimate(mean, *wilson(round(mean * prompts), prompts), n, prompts)
     low, high = _bootstrap(sums, counts, seed, resamples)
     return Estimate(mean, low, high, n, prompts)
