@@ -87,7 +87,12 @@ def test_the_default_model_is_in_the_table_and_the_table_says_when_it_was_read()
 
 @pytest.mark.parametrize("text", ["plain words", "ünïcödé 漢字 🙂", "x" * 1000, ""])
 def test_no_text_has_more_tokens_than_bytes(text: str) -> None:
-    assert most_tokens([{"role": "user", "content": text}]) >= len(text.encode())
+    schema = {"type": "object", "required": ["a_long_criterion"] * 50}
+    alone = most_tokens({"messages": [{"role": "user", "content": text}]})
+    assert alone >= len(text.encode())
+    # What a server reads beside the text counts, too.
+    with_schema = most_tokens({"messages": [{"role": "user", "content": text}], "response_format": schema})
+    assert with_schema >= alone + 50 * len("a_long_criterion")
 
 
 # The limit
@@ -156,7 +161,7 @@ def test_a_lost_reply_counts_as_possibly_charged_and_a_refused_call_does_not(tmp
     script = [Response("{", cut=True), Response("", reset=True), Response("null"), failure(429), reply(GRADE)]
     with serving(lambda _, number: script[number]) as server:
         (grade,) = judge_at(server, store, price=PRICE, max_reply_tokens=100).grade(completions(1))
-    worst = (PRICE["prompt"] * most_tokens(server.requests[0]["messages"]) + PRICE["reply"] * 100) / 1e6
+    worst = (PRICE["prompt"] * most_tokens(server.requests[0]) + PRICE["reply"] * 100) / 1e6
     kept = SQLiteReplies(store).calls()
     assert [call.possibly_usd for call in kept] == pytest.approx([worst, worst, worst, 0.0, 0.0])
     assert [call.usd for call in kept] == [None, None, None, None, pytest.approx(0.004)]
@@ -192,7 +197,7 @@ def test_the_estimate_comes_before_the_first_call_and_leaves_out_what_is_kept(tm
 
 def test_the_estimate_is_the_price_times_the_tokens(tmp_path: Path) -> None:
     with serving(always(reply(GRADE))) as server:
-        judge = judge_at(server, tmp_path / "r.sqlite", price={"prompt": 1e6, "reply": 0})
+        judge = judge_at(server, tmp_path / "r.sqlite", price={"prompt": 1e6, "reply": 0}, max_reply_tokens=100)
         from rlhf_plugins.chatgpt_judge.prompts import grade_question
 
         question = grade_question(completions(1)[0], judge._protocol, 100)
@@ -200,5 +205,5 @@ def test_the_estimate_is_the_price_times_the_tokens(tmp_path: Path) -> None:
         estimate = judge._desk.estimate([question])
         judge.grade(completions(1))
     assert estimate.usd == pytest.approx(characters / 4 + money._OVERHEAD)
-    assert estimate.worst_usd == pytest.approx(3 * most_tokens(question.messages))
+    assert estimate.worst_usd == pytest.approx(3 * most_tokens(server.requests[0]))
     assert estimate.usd <= estimate.worst_usd

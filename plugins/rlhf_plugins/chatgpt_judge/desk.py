@@ -86,22 +86,23 @@ class Desk:
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
         """Of asking these now. The store is looked at, nothing is sent."""
-        missing = [question for question in questions if self.store.find(self._key(question)[0]) is None]
-        prompt = sum(likely_tokens(question.messages) for question in missing)
-        reply = float(sum(min(LIKELY_REPLY_TOKENS, question.limit) for question in missing))
+        keyed = [(question, *self._key(question, self.manner)) for question in questions]
+        missing = [(question, request) for question, key, request in keyed if self.store.find(key) is None]
+        prompt = sum(likely_tokens(question.messages) for question, _ in missing)
+        reply = float(sum(min(LIKELY_REPLY_TOKENS, question.limit) for question, _ in missing))
         usd = worst = None
         if self.price is not None:
             usd = self.price.of(prompt, reply)
             # A second question has the first one's text and a reminder, or twice the room for its reply.
-            worst = sum(3 * self._worst(question) for question in missing)
+            worst = sum(3 * self._worst(request, question.limit) for question, request in missing)
         return Estimate(len(missing), len(questions) - len(missing), round(prompt), round(reply), usd, worst)
 
     def _answer(self, question: Question, *, alone: bool) -> Judged:
         """One reply, or outcome ``error`` when it failed ``max_retries`` + 1 times."""
         attempt, usage = 0, dict[str, float]()
         while True:
-            manner = self.manner
-            key, request = self._key(question)
+            manner = self.manner  # once: another thread may change it meanwhile
+            key, request = self._key(question, manner)
             kept = self.store.find(key)
             if kept is not None:
                 return self._judged(_answer_of(kept), question, {**usage, "kept": 1.0})
@@ -127,14 +128,14 @@ class Desk:
                 self._proven.add((manner, question.shape.schema_name))
                 return self._judged(answer, question, usage)
 
-    def _key(self, question: Question) -> tuple[str, dict[str, Any]]:
+    def _key(self, question: Question, manner: Manner) -> tuple[str, dict[str, Any]]:
         """Of everything that can change the reply, and the request itself."""
-        request = self.server.request(self.manner, question)
+        request = self.server.request(manner, question)
         return question_key({"server": self.server.url, "protocol": self.protocol, "request": request}), request
 
     def _send(self, key: str, request: dict[str, Any], question: Question, usage: dict[str, float]) -> Answer:
         """One attempt, inside the budget and kept, whatever comes of it. ``usage`` is added to."""
-        worst = self._worst(question)
+        worst = self._worst(request, question.limit)
         with self.budget.reserved(worst) as charge:
             began = time.monotonic()
             try:
@@ -185,8 +186,8 @@ class Desk:
                 self.manner = after
                 self.store.remember(self._name, after.to_json())
 
-    def _worst(self, question: Question) -> float:
-        return 0.0 if self.price is None else self.price.of(most_tokens(question.messages), question.limit)
+    def _worst(self, request: dict[str, Any], limit: int) -> float:
+        return 0.0 if self.price is None else self.price.of(most_tokens(request), limit)
 
     @staticmethod
     def _judged(answer: Answer, question: Question, usage: dict[str, float]) -> Judged:

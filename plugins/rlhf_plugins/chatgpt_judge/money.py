@@ -6,7 +6,7 @@ import ipaddress
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -70,9 +70,10 @@ def likely_tokens(messages: Messages) -> float:
     return sum(len(message["content"]) for message in messages) / 4 + _OVERHEAD
 
 
-def most_tokens(messages: Messages) -> float:
-    """A bound: no tokenizer in use makes more tokens than there are bytes."""
-    return float(sum(len(message["content"].encode()) for message in messages) + 8 * _OVERHEAD)
+def most_tokens(request: Mapping[str, Any]) -> float:
+    """A bound on a request's prompt, the schema of its reply included: no tokenizer in use makes more tokens than there
+    are bytes."""
+    return float(len(json.dumps(request, ensure_ascii=False).encode()) + _OVERHEAD)
 
 
 class Budget:
