@@ -117,6 +117,26 @@ def test_a_small_recipe_over_another_runs_with_named_files(rlhf: Rlhf, home: Pat
     assert "sings" in shown.out.replace("][", "")
 
 
+def test_a_reward_model_that_was_trained_on_the_prompts_it_scores_is_told_at_the_start_and_in_the_report(
+    rlhf: Rlhf, home: Path
+) -> None:
+    only = ["train", "--algo", "ppo", "--config", "small.yaml"]
+    done = rlhf(*only, "--output", "runs/known")
+    told = (
+        "runs/small/reward, which scores here, was itself trained on 6 of 6 training prompts and 0 of 4 held-out ones"
+    )
+    assert f"ppo: note: {told}" in done.out
+    assert told in (home / "runs/known/report.html").read_text()
+    assert told in rlhf("doctor", "runs/known").out
+    assert told in rlhf(*only, "--dry-run").out
+    write_rows(home / "strangers.jsonl", [{"prompt": f"sing {letter}"} for letter in "abcdef"])
+    assert "which scores here" not in rlhf(*only, "--data", "strangers.jsonl", "--output", "runs/strange").out
+    assert read_run(home / "runs/strange")["warnings"] == []
+    measured = json.loads((home / "runs/small/ppo/evaluation/recipe.json").read_text())
+    known = "runs/small/reward was itself trained on 1 of 3 prompts of this evaluation"
+    assert any(warning.startswith(f"reward-model: {known}") for warning in measured["warnings"])
+
+
 # --- rlhf train
 
 

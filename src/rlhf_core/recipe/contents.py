@@ -23,6 +23,7 @@ def stage_content(run: RunFolder, *, name: str | None = None) -> StageContent:
         metrics=run.metrics(),
         samples=samples,
         gain=sampled_gain(samples),
+        warnings=info.get("warnings", ()),
         alarms=run.alarms(),
         readings=texts(info.get("readings")),
         facts=_facts(info),

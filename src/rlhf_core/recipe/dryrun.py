@@ -21,7 +21,7 @@ from .preview import ShownRow, shown_row
 from .questions import Questions, Unasked, judge_of
 from .resolved import BASE, Recipe, Stage
 from .sections import stage_references
-from .stages import Prepared, build_policy, build_reward, encode_splits, make_engine, prepare
+from .stages import Prepared, build_policy, build_reward, encode_splits, make_engine, prepare, warnings
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy
@@ -128,7 +128,7 @@ def _with_step(
         options=stage.options.training.model_copy(update={"log_every": 1}), observers=[watch],
     )  # fmt: skip
     pace = watch.measure(engine)
-    told = found.told
+    told = (*found.told, *warnings(prepared))
     if meter is not None:
         told = (*told, f"{judge} was not asked: every score was 0 in this step, and its time is not in the estimate")
     checks = [

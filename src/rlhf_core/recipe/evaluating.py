@@ -26,13 +26,14 @@ from rlhf_core.store.run import RunFolder
 from rlhf_core.training.precision import choose_device
 
 from .contents import evaluation_content
+from .familiarity import familiar, prompt_marks
 from .files import require
 from .fingerprints import digest, run_fingerprint
 from .lending import Lender, finished_model, model_folder
 from .partiality import warnings_of
 from .resolve import read, resolve
 from .resolved import BASE, Evaluate, Stage
-from .sections import Section
+from .sections import Section, with_stages_resolved
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy
@@ -97,7 +98,7 @@ class Measurement:
             baseline=other.completions if other else None, baseline_policy=other.policy if other else None,
             seed=self.options.options.seed,
         )  # fmt: skip
-        return replace(result, warnings=self._warnings(run, baseline))
+        return replace(result, warnings=self._warnings(run, baseline, records))
 
     def _built(self, lender: Lender, *, compared: bool) -> dict[str, Evaluator]:
         """Evaluators and judge, ready to be asked."""
@@ -109,12 +110,18 @@ class Measurement:
             )
         return built
 
-    def _warnings(self, run: RunFolder, baseline: str | None) -> list[str]:
+    def _warnings(self, run: RunFolder, baseline: str | None, records: Sequence[PromptRecord]) -> list[str]:
         subjects = [run, *([RunFolder(Path(self.runs.get(baseline, baseline)))] if baseline is not None else [])]
         measures = dict(self.options.evaluators)
         if self.options.judge is not None:
             measures[self.options.judge_name] = self.options.judge
-        return warnings_of(subjects, measures, self.runs, self.options.folder)
+        told = warnings_of(subjects, measures, self.runs, self.options.folder)
+        asked = {"prompts of this evaluation": prompt_marks(records)}
+        for name, section in measures.items():
+            resolved = with_stages_resolved(section.plain(), self.runs)
+            for place, share in familiar(resolved, self.options.folder, asked):
+                told.append(f"{name}: {place} was itself trained on {share}, so it flatters there; ask other prompts")
+        return told
 
     def _asked_judge(self, section: Section, lender: Lender) -> Judge:
         """One for all that is measured: its budget is that of the whole command."""

@@ -64,7 +64,8 @@ def _teachers(run: RunFolder) -> Iterator[Teacher]:
         passed.add(run.path.resolve())
         reward = _reward_of(run)
         if reward:
-            yield Teacher(run, list(_judges(reward)), dict(_runs(reward, Path())))
+            leaned_on = {run_fingerprint(found): place for found, place in runs_named(reward, Path())}
+            yield Teacher(run, list(_judges(reward)), leaned_on)
         run = RunFolder(Path(str(run.info.get("from") or "")))
 
 
@@ -79,8 +80,8 @@ def _reward_of(run: RunFolder) -> Any:
 
 def _same(measure: Mapping[str, Any], teacher: Teacher, folder: Path) -> str:
     """How the measure and the teacher are one, in words; empty where they are not."""
-    for mark, place in _runs(measure, folder):
-        if mark in teacher.runs:
+    for run, place in runs_named(measure, folder):
+        if run_fingerprint(run) in teacher.runs:
             return f"the scores of {place}"
     for judge in teacher.judges:
         if judge[_JUDGE] == measure.get(_JUDGE):
@@ -104,19 +105,23 @@ def _judges(section: Any) -> Iterator[Mapping[str, Any]]:
             yield from _judges(child)
 
 
-def _runs(section: Any, folder: Path) -> Iterator[tuple[str, str]]:
-    """Fingerprint and name of each run that an option names, at any depth. A component's name is no option."""
+def runs_named(section: Any, folder: Path) -> Iterator[tuple[RunFolder, str]]:
+    """Each run that an option names, at any depth, and how it names it. A component's name is no option.
+
+    Args:
+        folder: where relative paths start.
+    """
     if isinstance(section, Mapping):
         for key, child in section.items():
             if key not in _NAMES:
-                yield from _runs(child, folder)
+                yield from runs_named(child, folder)
     elif isinstance(section, list):
         for child in section:
-            yield from _runs(child, folder)
+            yield from runs_named(child, folder)
     elif isinstance(section, str) and section:
         try:
             run = RunFolder(Path(model_folder(section, folder)).parent)
         except RLHFError:
             return
         if run.exists:
-            yield run_fingerprint(run), section
+            yield run, section

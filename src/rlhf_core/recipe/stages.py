@@ -25,6 +25,7 @@ from rlhf_core.training.precision import choose_device
 from rlhf_core.training.world import World
 
 from . import yaml
+from .familiarity import familiar, prompt_marks
 from .files import require
 from .fingerprints import run_fingerprint, stage_fingerprint
 from .lending import Lender, Tell, base_folder, finished_model, silent
@@ -152,6 +153,8 @@ def run_stage(
         info = {**_info(prepared, policy, train, validation, command), "processes": world.size}
         written = yaml.dump(_as_recipe(prepared.stage, config, evaluate))
         run = world.from_first(lambda: RunFolder.create(output, info=info, recipe=written))
+        if world.first:
+            run.keep_prompts(prompt_marks(prepared.train.records))
     heard = [
         *observers,
         *(TrackerObserver(section.build(), run.path, config) for section in prepared.stage.track),
@@ -290,7 +293,23 @@ def notes(prepared: Prepared) -> list[str]:
         changed = [key for key, value in own.items() if saved and saved.get(key) != value]
         if changed:
             told.append(f"note: {prepared.start.path} was trained with another template ({', '.join(changed)} differ)")
-    return told
+    return [*told, *(f"note: {warning}" for warning in warnings(prepared))]
+
+
+def warnings(prepared: Prepared) -> list[str]:
+    """Why the scores of the stage's reward must not be believed."""
+    if prepared.stage.reward is None:
+        return []
+    section = with_stages_resolved(prepared.stage.reward.plain(), prepared.runs)
+    asked = {
+        "training prompts": prompt_marks(prepared.train.records),
+        "held-out ones": prompt_marks(prepared.validation.records),
+    }
+    return [
+        f"{place}, which scores here, was itself trained on {share}, so it flatters there; believe its scores on "
+        "prompts that neither has met"
+        for place, share in familiar(section, prepared.stage.folder, asked)
+    ]  # fmt: skip
 
 
 def _as_recipe(stage: Stage, config: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -313,6 +332,7 @@ def _info(
         "parents": {name: {"run": prepared.runs[name], "fingerprint": mark} for name, mark in parents.items()},
         "base": dict(policy.base),
         "readings": dict(getattr(prepared.trainer, "readings", {})),
+        "warnings": warnings(prepared),
         "data": {"train": train.report.as_json(), "validation": validation.report.as_json()},
         **provenance(prepared.lender.catalog, command),
     }

@@ -29,6 +29,7 @@ class StageContent:
             is the standard error of ``NAME``.
         samples: rows of ``samples.jsonl``: ``step``, ``record_id``, ``prompt``, ``completion``, perhaps ``score``.
         gain: of the samples' scores, last against first.
+        warnings: why its reward must not be believed.
         alarms: rows of ``alarms.jsonl``: ``name``, ``step``, ``says``, ``evidence``, ``cause``, ``mend``.
         readings: question → answer, in the trainer's own words.
         facts: short label → value lines for the head of the section (parameters, data, time).
@@ -43,6 +44,7 @@ class StageContent:
     metrics: Sequence[MetricRow] = ()
     samples: Sequence[MetricRow] = ()
     gain: Gain | None = None
+    warnings: Sequence[str] = ()
     alarms: Sequence[Mapping[str, Any]] = ()
     readings: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)

@@ -47,6 +47,7 @@ class RunFolder:
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
         self._alarms = path / "alarms.jsonl"
+        self._prompts = path / "prompts.txt"
 
     @classmethod
     def create(cls, path: str | Path, *, info: Mapping[str, Any] | None = None, recipe: str = "") -> RunFolder:
@@ -148,6 +149,14 @@ class RunFolder:
     def writer(self) -> str | None:
         """The pid of the process that writes this run now."""
         return holder(self.path / LOCK_FILE)
+
+    def keep_prompts(self, marks: Iterable[str]) -> None:
+        """Remember what the run learns from: a mark per prompt, which tells whether another one is the same."""
+        write_text(self._prompts, "".join(f"{mark}\n" for mark in sorted(set(marks))))
+
+    def prompts(self) -> frozenset[str]:
+        """The marks that were kept; none of a run that has no prompts, or is from before they were kept."""
+        return frozenset(self._prompts.read_text("utf-8").split()) if self._prompts.is_file() else frozenset()
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """``row`` holds ``step``, ``records``, ``seconds``, ``split`` and numbers."""

@@ -48,6 +48,8 @@ def examine(run: RunFolder, catalog: Catalog) -> Iterator[Finding]:
     yield status(run)
     yield from progress(run)
     yield from data(info)
+    for warning in info.get("warnings", ()):
+        yield _found(subject="reward", level="note", says=warning)
     yield from health(run, catalog)
     yield checkpoints(run)
     yield from next_steps(run, catalog)
