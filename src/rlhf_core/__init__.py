@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .contract.dataset import Dataset
     from .contract.errors import RLHFError
     from .contract.evaluator import EvalContext, Evaluation, Evaluator
-    from .contract.judge import Grade, Judge, Pair, Verdict
+    from .contract.judge import Cost, Grade, Judge, Pair, Verdict
     from .contract.options import NoOptions, Options
     from .contract.policy import Policy, SamplingSpec
     from .contract.reward import Completion, Reward, RewardContext, RewardSource, Scores
@@ -34,6 +34,7 @@ _HOMES = {
     "BaseTrainer": "contract.trainer",
     "Completion": "contract.reward",
     "Component": "contract.components",
+    "Cost": "contract.judge",
     "Dataset": "contract.dataset",
     "EvalContext": "contract.evaluator",
     "Evaluation": "contract.evaluator",
@@ -65,7 +66,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "BaseTrainer", "Completion", "Component", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
+    "BaseTrainer", "Completion", "Component", "Cost", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
     "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
     "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "dry_run", "evaluate", "hookimpl",
     "rank", "resume", "sweep", "train",

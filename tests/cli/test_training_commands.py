@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -305,6 +306,12 @@ def test_a_dry_run_asks_no_judge_and_counts_its_questions(
     assert f"about {4 * 3 + per_evaluation * 3} questions (4 per step × 3 + {per_evaluation} per evaluation × 3)" in (
         done.out
     )
+    # Told without a key, in the judge's own count: its instructions and replies are in it.
+    assert re.search(r"about [\d,]+ prompt and [\d,]+ reply tokens", done.out)
+    assert re.search(r"dollars +about 0\.\d+, if no reply is kept from before; at the prices of \d{4}-\d{2}", done.out)
+    unknown = ["--set", "reward.judge={judge: chatgpt, model: nobodys}"]
+    told = rlhf("train", "--algo", "ppo", "--config", "judged.yaml", "--dry-run", *unknown)
+    assert re.search(r"dollars +not known; judge chatgpt: no price is known for model 'nobodys'", told.out)
 
 
 def test_a_dry_recipe_tries_each_stage_on_what_is_there(rlhf: Rlhf, home: Path) -> None:
@@ -317,6 +324,7 @@ def test_a_dry_recipe_tries_each_stage_on_what_is_there(rlhf: Rlhf, home: Path) 
     assert "no step was taken: it needs reward, not trained yet" in done.out
     # 3 prompts, 2 answers each: sft is the baseline and graded, dpo and ppo are compared in both orders.
     assert f"about {3 * 2 * (1 + 2 + 2)} questions" in done.out
+    assert re.search(r"dollars +about 0\.\d+, if no reply is kept from before", done.out)
 
 
 # --- what one does with runs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from evaluation_standins import build
 from judge_servers import Request, Response, ScriptedServer, failure, reply, serving
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.judge import JudgeContext
+from rlhf_core.contract.judge import JudgeContext, Pair
 from rlhf_core.contract.reward import Completion
 from rlhf_core.store.replies import SQLiteReplies
 from rlhf_plugins.chatgpt_judge import money
 from rlhf_plugins.chatgpt_judge import server as server_module
+from rlhf_plugins.chatgpt_judge.judge import ChatGPTJudge
 from rlhf_plugins.chatgpt_judge.money import FREE, Budget, Price, find_price, most_tokens, table
 from rlhf_plugins.chatgpt_judge.options import ChatGPTOptions
 
@@ -207,3 +209,26 @@ def test_the_estimate_is_the_price_times_the_tokens(tmp_path: Path) -> None:
     assert estimate.usd == pytest.approx(characters / 4 + money._OVERHEAD)
     assert estimate.worst_usd == pytest.approx(3 * most_tokens(server.requests[0]))
     assert estimate.usd <= estimate.worst_usd
+
+
+def test_a_dry_run_is_told_the_same_without_a_key_or_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    with serving(always(reply(GRADE))) as server:
+        judge = judge_at(server, tmp_path / "r.sqlite", told, price=PRICE)
+        judge.grade(completions(10))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    graded = ChatGPTJudge.cost(judge.options, completions(10), ".")
+    assert f"about {graded.prompt_tokens:,.0f} prompt and {graded.reply_tokens:,.0f} reply tokens: about" in told[0]
+    assert graded.usd == pytest.approx((100 * graded.prompt_tokens + 1000 * graded.reply_tokens) / 1e6)
+    one = Completion(prompt="make a pun", text="x" * 400)
+    compared = ChatGPTJudge.cost(judge.options, [Pair(first=one, second=one)], ".")
+    short = ChatGPTJudge.cost(judge.options, [Pair(first=one, second=replace(one, text=""))], ".")
+    assert compared.prompt_tokens - short.prompt_tokens == pytest.approx(100)
+
+
+def test_a_cost_without_a_price_says_why() -> None:
+    unknown = ChatGPTJudge.cost(ChatGPTOptions(model="nobodys"), completions(1), ".")
+    assert unknown.usd is None
+    assert "no price is known for model 'nobodys'" in unknown.note
+    assert unknown.prompt_tokens > 0
+    assert ChatGPTJudge.cost(ChatGPTOptions(base_url="http://localhost:1/v1"), completions(1), ".").usd == 0

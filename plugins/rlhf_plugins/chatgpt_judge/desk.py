@@ -51,6 +51,12 @@ class Estimate:
     worst_usd: float | None
 
 
+def likely(questions: Sequence[Question]) -> tuple[float, float]:
+    """Tokens of the prompts and of the replies."""
+    prompt = sum((likely_tokens(question.messages) for question in questions), 0.0)
+    return prompt, float(sum(min(LIKELY_REPLY_TOKENS, question.limit) for question in questions))
+
+
 class Desk:
     """Safe to use from several threads. A question gets the same answer whatever else is asked meanwhile.
 
@@ -88,8 +94,7 @@ class Desk:
         """Of asking these now. The store is looked at, nothing is sent."""
         keyed = [(question, *self._key(question, self.manner)) for question in questions]
         missing = [(question, request) for question, key, request in keyed if self.store.find(key) is None]
-        prompt = sum(likely_tokens(question.messages) for question, _ in missing)
-        reply = float(sum(min(LIKELY_REPLY_TOKENS, question.limit) for question, _ in missing))
+        prompt, reply = likely([question for question, _ in missing])
         usd = worst = None
         if self.price is not None:
             usd = self.price.of(prompt, reply)

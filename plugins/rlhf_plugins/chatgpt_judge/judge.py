@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.judge import Ability, Grade, JudgeContext, Pair, Verdict, Winner
+from rlhf_core.contract.judge import Ability, Cost, Grade, JudgeContext, Pair, Verdict, Winner
 from rlhf_core.contract.replies import KeptInMemory
 from rlhf_core.contract.reward import Completion
 
-from .desk import Desk, Estimate, Judged
-from .money import Budget, find_price
+from .desk import Desk, Estimate, Judged, likely
+from .money import FREE, Budget, find_price, table
 from .options import ChatGPTOptions
 from .prompts import Question, compare_question, grade_question
 from .protocol import Protocol, load_protocol
 from .replies import CompareReply, GradeReply
-from .server import Server
+from .server import OWN_HOST, Server, address
 
 _WINNERS: dict[str, Winner] = {"A": "first", "B": "second", "tie": "tie"}
 
@@ -50,6 +50,22 @@ class ChatGPTJudge:
     def _desk(self) -> Desk:
         store = self._context.replies(self.options.replies) if self._context else KeptInMemory()
         return Desk(self._server, self._protocol.label, store, self._budget, self._price)
+
+    @staticmethod
+    def cost(options: ChatGPTOptions, asked: Sequence[Completion] | Sequence[Pair], folder: str) -> Cost:
+        """See :class:`Priced`. Whether a reply is kept from before is not looked up."""
+        protocol = load_protocol(options.protocol, folder)
+        prompt, reply = likely([_question(one, protocol, options.max_reply_tokens) for one in asked])
+        told = partial(Cost, prompt_tokens=prompt, reply_tokens=reply)
+        url = address(options) or OWN_HOST
+        try:
+            price = find_price(options, url, own_server=url.startswith(OWN_HOST))
+        except RLHFError as error:
+            return told(usd=None, note=str(error))
+        if price is None:
+            return told(usd=None, note="they are not counted (no_budget)")
+        dated = "" if options.price is not None or price is FREE else f"at the prices of {table()['read']}"
+        return told(usd=price.of(prompt, reply), note=dated)
 
     def compare(self, pairs: Sequence[Pair]) -> list[Verdict]:
         limit = self.options.max_reply_tokens
@@ -120,6 +136,11 @@ class ChatGPTJudge:
             self._told = True
             estimate = self._desk.estimate(questions)
             self._context.tell(f"judge chatgpt: {estimate_line(estimate, self.options, self._server.url)}")
+
+
+def _question(one: Completion | Pair, protocol: Protocol, limit: int) -> Question:
+    """A pair is compared, a completion graded."""
+    return compare_question(one, protocol, limit) if isinstance(one, Pair) else grade_question(one, protocol, limit)
 
 
 def _content(question: Question) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ FIRST_PAUSE = 0.5
 
 _LONGEST_GUESS, _LONGEST_PAUSE = 8.0, 60.0
 _LADDER: Final[Mapping[str, Literal["json_object", "text"]]] = {"json_schema": "json_object", "json_object": "text"}
-_OWN_HOST: Final = "https://api.openai.com/"
+OWN_HOST: Final = "https://api.openai.com/"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,11 @@ class Answer:
     request_id: str = ""
 
 
+def address(options: ChatGPTOptions) -> str | None:
+    """Where the server is that is to be asked; None for OpenAI's own."""
+    return options.base_url or os.environ.get("OPENAI_BASE_URL") or None
+
+
 class Broken(Exception):
     """A reply with status 200 that is not a chat completion: it was made, and lost."""
 
@@ -75,13 +80,13 @@ class Server:
     """
 
     def __init__(self, options: ChatGPTOptions) -> None:
-        base_url = options.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        base_url = address(options)
         self._key = _key(options, base_url)
         self.options = options
         # Retries are our own: the client's would repeat an exhausted quota as if it were a busy server.
         self._client = openai.OpenAI(api_key=self._key, base_url=base_url, timeout=options.timeout, max_retries=0)
         self.url = str(self._client.base_url)
-        self.own = self.url.startswith(_OWN_HOST)
+        self.own = self.url.startswith(OWN_HOST)
 
     def request(self, manner: Manner, question: Question) -> dict[str, Any]:
         """The whole body: everything in it can change the reply."""

@@ -81,10 +81,19 @@ def pace_facts(pace: Pace) -> Iterator[tuple[str, str]]:
 
 def question_facts(questions: Questions) -> Iterator[tuple[str, str]]:
     yield f"judge {questions.judge}", f"about {questions.count:,} questions ({questions.based_on})"
-    yield (
-        "",
-        f"about {questions.tokens:,} tokens of texts shown; its instructions and replies come on top; no price known",
-    )
+    cost = questions.cost
+    if cost is None:
+        shown = f"about {questions.tokens:,} tokens of texts shown; its instructions and replies come on top"
+        yield "", f"{shown}; it states no price"
+        return
+    yield "", f"about {cost.prompt_tokens:,.0f} prompt and {cost.reply_tokens:,.0f} reply tokens"
+    yield "  dollars", "; ".join(filter(None, [_dollars(cost.usd), cost.note]))
+
+
+def _dollars(usd: float | None) -> str:
+    if usd is None:
+        return "not known"
+    return f"about {usd:.2g}, if no reply is kept from before" if usd else "none"
 
 
 def show_data(reports: Mapping[str, DataReport]) -> None:

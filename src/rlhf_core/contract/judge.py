@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .labels import LabelStore, NoLabels
 from .policy import Policy
@@ -71,11 +71,41 @@ class JudgeContext:
     labels: Callable[[str | None], LabelStore] = lambda _: NoLabels()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What questions are likely to cost, the judge's instructions and replies included.
+
+    Args:
+        usd: dollars; None where no price is known, and ``note`` says why.
+        note: what a user should know beside the numbers, such as when the prices were read.
+    """
+
+    prompt_tokens: float
+    reply_tokens: float
+    usd: float | None
+    note: str = ""
+
+
 class Judge(Protocol):
-    """What it ``can`` do is declared; core calls nothing else. Replies come in the order of the questions."""
+    """What it ``can`` do is declared; core calls nothing else. Replies come in the order of the questions.
+
+    A judge that takes money has a static method ``cost`` (:class:`Priced`), by which a dry run tells dollars.
+    """
 
     can: Set[Ability]
 
     def compare(self, pairs: Sequence[Pair]) -> Sequence[Verdict]: ...
 
     def grade(self, completions: Sequence[Completion]) -> Sequence[Grade]: ...
+
+
+class Priced(Protocol):
+    """What the class of a judge may have, too. Nothing is asked and no key is needed."""
+
+    @staticmethod
+    def cost(options: Any, asked: Sequence[Completion] | Sequence[Pair], folder: str) -> Cost:
+        """Of comparing these pairs (each in one order), or of grading these completions.
+
+        Args:
+            options: the judge's, validated. folder: relative paths in them are relative to this folder.
+        """

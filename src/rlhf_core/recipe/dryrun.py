@@ -18,7 +18,7 @@ from rlhf_core.training.engine import Engine
 
 from .pace import Memory, Pace, Watch, memory_before
 from .preview import ShownRow, shown_row
-from .questions import Questions, Unasked, judge_of
+from .questions import Questions, Unasked, judge_of, pricing
 from .resolved import BASE, Recipe, Stage
 from .sections import stage_references
 from .stages import Prepared, build_policy, build_reward, encode_splits, make_engine, prepare, warnings
@@ -121,8 +121,7 @@ def _with_step(
     before: Memory,
 ) -> DryRun:  # fmt: skip
     stage, watch = prepared.stage, Watch()
-    judge = judge_of(stage.reward.plain()) if stage.reward else None
-    meter = Unasked(watch) if judge else None
+    meter = _unasked(prepared, watch)
     engine = make_engine(
         prepared, policy, *splits, RunFolder.create(folder / stage.name), reward=meter or build_reward(prepared),
         options=stage.options.training.model_copy(update={"log_every": 1}), observers=[watch],
@@ -130,7 +129,8 @@ def _with_step(
     pace = watch.measure(engine)
     told = (*found.told, *warnings(prepared))
     if meter is not None:
-        told = (*told, f"{judge} was not asked: every score was 0 in this step, and its time is not in the estimate")
+        asked = f"{meter.judge} was not asked: every score was 0 in this step, and its time is not in the estimate"
+        told = (*told, asked)
     checks = [
         f"{check.metric} is {watch.metrics[check.metric]:.6g} at the start, as it must be"
         for check in prepared.trainer.checks()
@@ -139,8 +139,15 @@ def _with_step(
     return replace(
         found, told=told, pace=pace, memory=before.after(policy.device), groups=_groups(engine),
         roles=policy.trained_counts(), total=policy.parameter_counts()["total"], checks=checks,
-        questions=meter.questions(str(judge), pace) if meter else None,
+        questions=meter.questions(pace) if meter else None,
     )  # fmt: skip
+
+
+def _unasked(prepared: Prepared, watch: Watch) -> Unasked | None:
+    """What stands in for the judge of the stage's reward; None where the reward asks none."""
+    stage = prepared.stage
+    judge = judge_of(stage.reward.plain()) if stage.reward else None
+    return Unasked(watch, judge, pricing(judge, prepared.lender.catalog, stage.folder)) if judge else None
 
 
 def count_tokens(stage: Stage, policy: TrunkPolicy, train: Encoded) -> Tokens:
