@@ -66,8 +66,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "BaseTrainer", "Completion", "Component", "Cost", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade", "Judge",
-    "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
+    "BaseTrainer", "Completion", "Component", "Cost", "Dataset", "EvalContext", "Evaluation", "Evaluator", "Grade",
+    "Judge", "NoOptions", "Options", "Pair", "Policy", "RLHFError", "Reward", "RewardContext", "RewardSource", "Run",
     "SamplingSpec", "Scores", "Tracker", "TrainContext", "Trainer", "Verdict", "dry_run", "evaluate", "hookimpl",
     "rank", "resume", "sweep", "train",
 ]  # fmt: skip

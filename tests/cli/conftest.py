@@ -43,7 +43,7 @@ class Result:
 Rlhf = Callable[..., Result]
 
 
-def make_base(folder: Path) -> None:
+def make_base(folder: Path, seed: int = 0) -> None:
     """A random GPT-2 of two narrow layers with a byte-level tokenizer."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -51,7 +51,7 @@ def make_base(folder: Path) -> None:
     from rlhf_plugins.pretrain.backbone import train_tokenizer
 
     tokenizer = train_tokenizer(iter(WORDS), vocabulary=300, context=64)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = GPT2Config(
         vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=2, n_head=2,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
-from conftest import RECIPE, Rlhf, write_rows
+from conftest import RECIPE, Rlhf, make_base, write_rows
 
 import rlhf_core
 from rlhf_core.contract.errors import RLHFError
@@ -61,7 +62,7 @@ def test_a_changed_stage_is_trained_anew_beside_the_old_one_and_so_is_what_leans
     assert "sft: finished already, reused" in done.out
     assert "dpo: finished already, reused" in done.out
     assert "reward: trainer.centering changed; trained anew, the old run is runs/changed/reward~1" in done.out
-    assert "ppo: its data or a stage it builds on changed; trained anew" in done.out
+    assert "ppo: its data, its base or a stage it builds on changed; trained anew" in done.out
     assert Path("runs/changed/reward~1/model").is_dir()
 
 
@@ -75,7 +76,7 @@ def test_changed_rows_in_a_data_file_are_noticed(rlhf: Rlhf, home: Path) -> None
     assert "sft: finished already, reused" in rlhf("train", *only, "--output", "runs/edited-2").out
     (home / "edited.jsonl").write_text("".join(lines).replace("sings", "hums"))
     done = rlhf("train", *only, "--output", "runs/edited-3")
-    assert "sft: its data or a stage it builds on changed; trained anew" in done.out
+    assert "sft: its data, its base or a stage it builds on changed; trained anew" in done.out
 
 
 def test_bad_data_of_a_later_stage_or_of_the_evaluation_shows_before_the_first_one_trains(
@@ -267,6 +268,25 @@ def test_a_dry_run_takes_a_real_step_and_leaves_nothing(rlhf: Rlhf, home: Path) 
     assert "(7 steps, 5 evaluations, 7 checkpoints" in facts["the whole"]  # 0, 2, 4, 6 and the end
     assert "loss is 0.693147" in facts["check passed"]
     assert "not trained yet" not in done.out  # sft is finished, so the step was taken from it
+
+
+def test_a_dry_run_uses_no_run_that_the_training_would_not_reuse(
+    rlhf: Rlhf, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_base(tmp_path / "base")
+    shutil.copy(home / "pairs.jsonl", tmp_path)
+    (tmp_path / "small.yaml").write_text(RECIPE)
+    only = ["train", "--algo", "ppo", "--config", "small.yaml"]
+    assert rlhf(*only, "--output", "runs/before").code == 0
+    assert "is not used" not in rlhf(*only, "--dry-run").out
+    shutil.rmtree(tmp_path / "base")
+    make_base(tmp_path / "base", seed=1)
+    done = rlhf(*only, "--dry-run")
+    assert done.code == 0
+    assert "note: runs/small/sft is not used: its data, its base or a stage it builds on changed" in done.out
+    assert "note: runs/small/reward is not used: it grew on a run that is not" in done.out
+    assert "no step was taken: it needs reward, not trained yet" in done.out
 
 
 def test_a_dry_run_from_python_counts_what_the_rows_hold(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def rehearse(setup: Setup, recipe: Recipe, root: Path) -> None:
     from .dryrun import question_facts, show
     from .tables import print_columns
 
-    runs, reports = finished_runs(recipe, root), {}
+    runs, reports = finished_runs(recipe.stages, root, setup.catalog, click.echo), {}
     for stage in recipe.stages:
         found = dry_run_stage(stage, setup.catalog, runs)
         reports[stage.name] = found.reports["validation"]

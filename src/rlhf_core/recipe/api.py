@@ -107,8 +107,9 @@ def dry_run(
         tell(line)
     if output is not None:
         require_free(Path(output))
-    runs = finished_runs(choice.recipe, DEFAULT_ROOT / choice.recipe.name)
-    return dry_run_stage(choice.recipe.stage(choice.name), catalog, runs)
+    *needed, wanted = choice.recipe.stages
+    runs = finished_runs(needed, DEFAULT_ROOT / choice.recipe.name, catalog, tell)
+    return dry_run_stage(wanted, catalog, runs)
 
 
 def evaluate(

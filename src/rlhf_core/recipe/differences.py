@@ -18,14 +18,14 @@ _SHOWN = 3
 
 
 def differing_keys(run: RunFolder, stage: Stage, runs: Mapping[str, str]) -> str:
-    """The first few keys of the recipe that changed; data and what it builds on where the recipe is the same."""
+    """The first few keys of the recipe that changed; what else it may be where the recipe is the same."""
     try:
         before = yaml.load(run.recipe).plain()["stages"][0]
     except (RLHFError, KeyError, IndexError):
         return "its recipe"
     changed = changed_keys(before, stage.plain(dict(runs)))
     if not changed:
-        return "its data or a stage it builds on"
+        return "its data, its base or a stage it builds on"
     more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
     return ", ".join(changed[:_SHOWN]) + more
 

@@ -16,10 +16,12 @@ from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.engine import Engine
 
+from .differences import differing_keys
+from .lending import Tell
 from .pace import Memory, Pace, Watch, memory_before
 from .preview import ShownRow, shown_row
 from .questions import Questions, Unasked, judge_of, pricing
-from .resolved import BASE, Recipe, Stage
+from .resolved import BASE, Stage
 from .sections import stage_references
 from .stages import Prepared, build_policy, build_reward, encode_splits, make_engine, prepare, warnings
 
@@ -167,10 +169,26 @@ def text_length(row: Row) -> int:
     return len(row.prompt) + max(map(len, row.completions), default=0)
 
 
-def finished_runs(recipe: Recipe, root: Path) -> dict[str, str]:
-    """Folders of the recipe's stages that are finished, by name."""
-    runs = {stage.name: RunFolder(root / stage.name) for stage in recipe.stages}
-    return {name: str(run.path) for name, run in runs.items() if run.exists and run.status == "finished"}
+def finished_runs(stages: Sequence[Stage], root: Path, catalog: Catalog, tell: Tell) -> dict[str, str]:
+    """Folders of the finished runs of these stages that the training would reuse, by name.
+
+    Args:
+        tell: gets a line for each run that is there and of other options, data or base.
+    Raises: RLHFError as reading their data does.
+    """
+    runs: dict[str, str] = {}
+    for stage in stages:
+        run = RunFolder(root / stage.name)
+        if not run.exists or run.status != "finished":
+            continue
+        needed = {name: runs[name] for name in stage.needs if name in runs}
+        if len(needed) < len(stage.needs):
+            tell(f"note: {run.path} is not used: it grew on a run that is not")
+        elif prepare(stage, catalog, needed).fingerprint == run.info.get("fingerprint"):
+            runs[stage.name] = str(run.path)
+        else:
+            tell(f"note: {run.path} is not used: {differing_keys(run, stage, needed)} changed")
+    return runs
 
 
 def _example(train: Encoded, policy: TrunkPolicy) -> ShownRow | None:
