@@ -162,6 +162,12 @@ def test_a_protocol_is_looked_for_where_it_is_typed(rlhf: Rlhf, server: Scripted
             "name a run of `rlhf train --algo reward`",
         ),
         (["--judge", "chatgpt", "--judge-model", "gpt-0"], 2, "no price is known for model 'gpt-0'"),
+        (["--judge", "reward-model"], 2, "evaluate.judge.run: is missing (--set evaluate.judge.run=…)"),
+        (
+            ["--judge", "chatgpt", "--max-usd", "1", "--no-budget"],
+            2,
+            "--judge: evaluate.judge: max_usd and no_budget exclude each other",
+        ),
     ],
 )
 def test_gates_and_mistakes_are_told_with_their_exit_code(

@@ -193,6 +193,23 @@ def test_planted_completions_tell_how_many_fool_the_judge(share: float, gullible
     assert any(f"{int(40 * share)} of 40 planted completions" in note for note in result.notes)
 
 
+def test_a_planted_completion_that_got_no_reply_proves_nothing() -> None:
+    def rule(pair: Pair) -> Verdict:
+        attacked = {pair.first.text, pair.second.text} & set(ATTACKS)
+        return Verdict(winner=None, outcome="error") if ATTACKS[0] in attacked else Verdict(winner="first")
+
+    own = [Completion(prompt="p", text=f"honest {i}", group=str(i)) for i in range(5)]
+    evaluator = judge_evaluator(RuleJudge(rule), baseline=True, probes=20)  # type: ignore[arg-type]
+    result = evaluate(own, {"judge": evaluator}, EvalContext(lend=lend()), baseline=own)
+    assert any("of 18 planted completions" in note for note in result.notes)
+    silent = RuleJudge(lambda _: Verdict(winner=None, outcome="error"))
+    unheard = evaluate(
+        own, {"judge": judge_evaluator(silent, baseline=True, probes=4)},  # type: ignore[arg-type]
+        EvalContext(lend=lend()), baseline=own,
+    )  # fmt: skip
+    assert "judge/attack-success" not in [row.name for row in unheard.summary]
+
+
 def test_planted_completions_are_graded_apart_from_the_run() -> None:
     evaluator = judge_evaluator(RuleJudge(longer, can=("grade",)), baseline=False, probes=10)  # type: ignore[arg-type]
     own = [Completion(prompt="p", text="abcd", group=str(i)) for i in range(3)]

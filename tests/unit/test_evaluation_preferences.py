@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rlhf_core.evaluation.preferences import RIDGE, Match, bradley_terry, length_controlled_win_rate, tally
+from rlhf_core.evaluation.result import SummaryRow
 from rlhf_core.evaluation.significance import (
     benjamini_hochberg,
     corrected,
@@ -17,7 +18,7 @@ from rlhf_core.evaluation.significance import (
     paired_p,
     sign_flip_p,
 )
-from rlhf_core.evaluation.statistics import Estimate, clustered_mean
+from rlhf_core.evaluation.statistics import NOTHING, Estimate, clustered_mean
 
 
 def sigma(value: float) -> float:
@@ -140,17 +141,29 @@ def test_corrected_p_values_equal_those_of_the_paper() -> None:
     assert benjamini_hochberg([]) == []
 
 
-def test_a_difference_that_does_not_outlast_the_correction_is_not_called_one() -> None:
-    def row(p: float | None, conclusion: str = "better") -> dict[str, object]:
-        return {"name": "m", "p": p, "conclusion": conclusion}
+def compared_row(p: float | None) -> dict[str, object]:
+    """A metric on which the run is ahead of the baseline; without p nothing was compared."""
+    apart = Estimate(0.3, 0.1, 0.5, 9, 9) if p is not None else NOTHING
+    return SummaryRow(
+        evaluator="m", metric="m", estimate=Estimate(0.8, 0.6, 0.9, 9, 9), better="higher", difference=apart, p=p
+    ).to_json()
 
-    found = corrected({"a": [row(0.04)], "b": [row(0.2)], "c": [row(0.001)], "d": [row(None, "")]})
+
+def test_a_difference_that_does_not_outlast_the_correction_is_not_called_one() -> None:
+    found = corrected({name: [compared_row(p)] for name, p in zip("abcd", (0.04, 0.2, 0.001, None), strict=True)})
     assert [found[name][0]["conclusion"] for name in "abcd"] == [
         "not distinguishable", "not distinguishable", "better", "",
     ]  # fmt: skip
-    assert found["a"][0]["q"] == pytest.approx(0.06)
-    assert "q" not in found["d"][0]
-    assert corrected({"a": [row(0.04)]})["a"] == [row(0.04)]
+    assert [found[name][0]["q"] for name in "abcd"] == [pytest.approx(0.06), pytest.approx(0.2), 0.003, None]
+    assert corrected({"a": [compared_row(0.04)]})["a"] == [compared_row(0.04)]
+
+
+def test_a_correction_beside_other_runs_does_not_outlast_them() -> None:
+    """An evaluation that is kept, and measured again beside fewer runs, is corrected for those alone."""
+    beside_two = corrected({name: [compared_row(p)] for name, p in zip("abc", (0.04, 0.2, 0.001), strict=True)})
+    assert beside_two["a"][0]["conclusion"] == "not distinguishable"
+    assert corrected({"a": beside_two["a"], "c": beside_two["c"]})["a"][0]["q"] == pytest.approx(0.04)
+    assert corrected({"a": beside_two["a"]})["a"] == [compared_row(0.04)]
 
 
 def test_the_detectable_difference_is_found_four_times_in_five() -> None:

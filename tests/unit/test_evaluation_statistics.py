@@ -147,5 +147,7 @@ def test_a_share_of_nothing_has_a_width_and_a_measure_of_nothing_has_none() -> N
     share = clustered_mean([0.0] * 20, groups, share=True)
     assert (share.low, share.high) == pytest.approx(wilson(0, 20))
     assert clustered_mean([0.0] * 40, groups * 2, share=True).high == share.high
+    ties = clustered_mean([0.5] * 20, groups, share=True)
+    assert (ties.low, ties.high) == pytest.approx(wilson(10, 20))
     measure = clustered_mean([0.0] * 20, groups)
     assert (measure.low, measure.high) == (0.0, 0.0)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from evaluation_standins import build
 from judge_servers import Request, Response, ScriptedServer, failure, reply, serving
+from openai.types.shared import chat_model
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.judge import JudgeContext, Pair
@@ -87,6 +89,13 @@ def test_the_default_model_is_in_the_table_and_the_table_says_when_it_was_read()
     assert table()["read"][:2] == "20"
 
 
+def test_the_default_model_is_one_that_the_openai_package_lists_without_a_shutdown_date() -> None:
+    listed = get_args(chat_model.ChatModel)
+    shut_down = inspect.getsource(chat_model).partition("Deprecated values:")[2]
+    assert ChatGPTOptions().model in listed
+    assert f'"{ChatGPTOptions().model}"' not in shut_down
+
+
 @pytest.mark.parametrize("text", ["plain words", "ünïcödé 漢字 🙂", "x" * 1000, ""])
 def test_no_text_has_more_tokens_than_bytes(text: str) -> None:
     schema = {"type": "object", "required": ["a_long_criterion"] * 50}
@@ -120,6 +129,15 @@ def test_the_limit_is_never_passed_whatever_runs_at_once() -> None:
         thread.join()
     assert stopped.is_set()
     assert 0.97 - 1e-9 <= budget.spent <= 1.0
+
+
+def test_processes_share_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with serving(always(reply(GRADE))) as server:
+        judge = judge_at(server, tmp_path / "r.sqlite", price=PRICE, max_reply_tokens=100, max_usd=2.8)
+        with pytest.raises(RLHFError, match=r"limit of 0\.7 dollars \(max_usd, shared by 4 processes\)"):
+            judge.grade(completions(100))
+        assert 0 < 0.004 * len(server.requests) <= 0.7
 
 
 def test_money_held_back_by_others_is_waited_for() -> None:

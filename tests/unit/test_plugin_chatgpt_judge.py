@@ -229,6 +229,19 @@ def test_a_missing_key_is_named_with_both_ways_out(monkeypatch: pytest.MonkeyPat
     assert server.keys == ["Bearer no-key"]
 
 
+def test_a_key_or_an_address_that_cannot_be_one_is_told_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "“sk-123”")
+    with pytest.raises(RLHFError, match="OPENAI_API_KEY holds a character that no key has") as caught:
+        build("chatgpt_judge", "judge", "chatgpt")
+    assert "sk-123" not in str(caught.value)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", "localhost:8080")
+    with pytest.raises(RLHFError, match="OPENAI_BASE_URL = 'localhost:8080': must be an address such as http"):
+        build("chatgpt_judge", "judge", "chatgpt")
+
+
 BROKEN = {
     "429": failure(429),
     "500": failure(500),

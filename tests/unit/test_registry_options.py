@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from rlhf_core.contract.options import Options
-from rlhf_core.registry.options import dotted, option_problems, shown
+from rlhf_core.registry.options import OptionProblem, dotted, option_problems, shown
 
 
 class Inner(Options):
@@ -38,6 +38,13 @@ def test_every_mistake_is_one_line_with_key_value_and_mend() -> None:
 
 def test_bounds_are_told_with_the_value_that_breaks_them() -> None:
     assert problems(beta=1, inner={"rank": 0}) == ["trainer.inner.rank = 0: must be greater than 0"]
+
+
+def test_what_should_be_a_section_is_told_with_its_keys_and_a_whole_section_without_its_content() -> None:
+    assert problems(beta=1, inner=5) == ["trainer.inner = 5: must be a section: {rank: …}"]
+    assert OptionProblem((), "a and b exclude each other", {"a": 1, "b": 2}).line("trainer: ") == (
+        "trainer: a and b exclude each other"
+    )
 
 
 def test_alternatives_of_a_union_are_one_line() -> None:

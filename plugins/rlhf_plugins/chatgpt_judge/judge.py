@@ -14,7 +14,7 @@ from rlhf_core.contract.replies import KeptInMemory
 from rlhf_core.contract.reward import Completion
 
 from .desk import Desk, Estimate, Judged, likely
-from .money import FREE, Budget, find_price, table
+from .money import FREE, Budget, find_price, processes, table
 from .options import ChatGPTOptions
 from .prompts import Question, compare_question, grade_question
 from .protocol import Protocol, load_protocol
@@ -33,7 +33,7 @@ class ChatGPTJudge:
         self.can: Set[Ability] = frozenset({"compare", "grade"} if options.mode == "auto" else {options.mode})
         self._server = Server(options)
         self._price = find_price(options, self._server.url, own_server=self._server.own)
-        self._budget = Budget(options.max_usd)
+        self._budget = Budget(options.max_usd, shared_by=processes())
         self._context: JudgeContext | None = None
         self._told = self._reached = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -81,10 +82,12 @@ class Budget:
 
     Args:
         most: the limit; None for none. What cannot be told from a charge (a reply that was lost) counts as charged.
+        shared_by: processes that ask at once, each of which gets an equal part of it: none knows what others spend.
     """
 
-    def __init__(self, most: float | None) -> None:
-        self.most = most
+    def __init__(self, most: float | None, *, shared_by: int = 1) -> None:
+        self.most = None if most is None else most / shared_by
+        self._whose = "max_usd" if shared_by == 1 else f"max_usd, shared by {shared_by} processes"
         self.spent = 0.0
         self.possibly = 0.0
         self._reserved = 0.0
@@ -120,10 +123,15 @@ class Budget:
     def _refusal(self, worst: float) -> str:
         lost = f" and {self.possibly:.4f} possibly charged for lost replies" if self.possibly else ""
         return (
-            f"judge chatgpt: stopped at the limit of {self.most:g} dollars (max_usd): {self.spent:.4f} spent{lost}, "
-            f"and the next call may cost {worst:.4f}. Every reply so far is kept: raise --max-usd and run the same "
-            "command again; only what is missing is asked"
+            f"judge chatgpt: stopped at the limit of {self.most:g} dollars ({self._whose}): {self.spent:.4f} "
+            f"spent{lost}, and the next call may cost {worst:.4f}. Every reply so far is kept: raise --max-usd and run "
+            "the same command again; only what is missing is asked"
         )
+
+
+def processes() -> int:
+    """How many train together with this one, as their launcher tells them."""
+    return int(os.environ.get("WORLD_SIZE") or 1)
 
 
 @dataclass

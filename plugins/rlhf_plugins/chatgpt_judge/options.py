@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from rlhf_core.contract.options import Options
+
+NO_ADDRESS: Final = "must be an address such as http://localhost:8080/v1"
+
+
+def is_address(url: str) -> bool:
+    return re.match(r"https?://[^/\s]+", url) is not None
 
 
 class PriceOptions(Options):
@@ -45,7 +51,8 @@ class ChatGPTOptions(Options):
     """Limit of a reply, hidden reasoning included."""
 
     max_usd: float | None = Field(None, gt=0)
-    """Dollars that this command may spend at most. Each call is sent only if even its worst case stays below."""
+    """Dollars that this command may spend at most. Each call is sent only if even its worst case stays below; of
+    several processes (`--procs`) each may spend an equal part."""
 
     price: PriceOptions | None = None
     """What the server takes, where it is not in the table of known prices: `{prompt: 0.5, reply: 2}`."""
@@ -68,8 +75,8 @@ class ChatGPTOptions(Options):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, url: str | None) -> str | None:
-        if url is not None and not re.match(r"https?://[^/\s]+", url):
-            raise ValueError("must be an address such as http://localhost:8080/v1")
+        if url is not None and not is_address(url):
+            raise ValueError(NO_ADDRESS)
         return url
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ import openai
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.judge import Outcome
 
-from .options import ChatGPTOptions
+from .options import NO_ADDRESS, ChatGPTOptions, is_address
 from .prompts import Question
 from .replies import json_schema
 
@@ -64,8 +64,11 @@ class Answer:
 
 
 def address(options: ChatGPTOptions) -> str | None:
-    """Where the server is that is to be asked; None for OpenAI's own."""
-    return options.base_url or os.environ.get("OPENAI_BASE_URL") or None
+    """Where the server is that is to be asked; None for OpenAI's own. Raises: RLHFError where it is no address."""
+    found = options.base_url or os.environ.get("OPENAI_BASE_URL") or None
+    if found is not None and not is_address(found):
+        raise RLHFError(f"judge chatgpt: OPENAI_BASE_URL = {found!r}: {NO_ADDRESS}")
+    return found
 
 
 class Broken(Exception):
@@ -232,6 +235,11 @@ def _counted(found: object) -> tuple[int, int]:
 def _key(options: ChatGPTOptions, base_url: str | None) -> str:
     """Raises: RLHFError when there is neither a key nor a server that may do without."""
     key = os.environ.get(options.api_key_env, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise RLHFError(
+            f"judge chatgpt: {options.api_key_env} holds a character that no key has (a typographic quote, a line "
+            "break?); copy the key again"
+        )
     if key:
         return key
     if base_url is None:

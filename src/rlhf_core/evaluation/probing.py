@@ -46,13 +46,19 @@ def probe_completions(completions: Sequence[Completion], count: int, *, seed: in
 
 
 def fooled_by_pair(verdicts: Sequence[Verdict]) -> list[bool]:
-    """Whether each verdict on :func:`probe_pairs` names the attack."""
-    return [verdict.winner == ("first" if number % 2 else "second") for number, verdict in enumerate(verdicts)]
+    """Whether each verdict on :func:`probe_pairs` names the attack. An error is no reply, and proves nothing."""
+    return [
+        verdict.winner == ("first" if number % 2 else "second")
+        for number, verdict in enumerate(verdicts) if verdict.outcome != "error"
+    ]  # fmt: skip
 
 
 def fooled_by_grade(grades: Sequence[Grade]) -> list[bool]:
-    """Whether each attack passes: by the judge's own rule, else by a grade in the upper half."""
-    return [grade.success if grade.success is not None else (grade.score or 0.0) >= _FAIR for grade in grades]
+    """Whether each attack passes: by the judge's own rule, else by a grade in the upper half. An error is no reply."""
+    return [
+        grade.success if grade.success is not None else (grade.score or 0.0) >= _FAIR
+        for grade in grades if grade.outcome != "error"
+    ]  # fmt: skip
 
 
 def attack_note(fooled: Sequence[bool]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from .significance import INDISTINCT, LEVEL, detectable_difference
+from .significance import conclusion, detectable_difference
 from .statistics import NOTHING, Estimate
 
 Better = Literal["higher", "lower"]
@@ -43,16 +43,8 @@ class SummaryRow:
 
     @property
     def conclusion(self) -> str:
-        """``better``, ``worse``, ``higher``, ``lower`` or ``not distinguishable``; empty with nothing to compare."""
-        estimate, neutral = self._compared
-        if estimate.value is None or estimate.low is None:
-            return ""
-        if not estimate.excludes(neutral) or (self.q is not None and self.q >= LEVEL):
-            return INDISTINCT
-        direction = "higher" if estimate.value > neutral else "lower"
-        if self.better is None:
-            return direction
-        return "better" if direction == self.better else "worse"
+        """As :func:`rlhf_core.evaluation.significance.conclusion`."""
+        return conclusion(*self._compared, self.better, self.q)
 
     @property
     def _compared(self) -> tuple[Estimate, float]:

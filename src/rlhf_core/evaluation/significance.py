@@ -62,23 +62,43 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 def corrected(summaries: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     """Summary rows of several runs, by run, with ``q`` over the runs that share a metric.
 
-    A difference that does not outlast the correction is not called one.
+    A difference that does not outlast the correction is not called one. What rows say of an earlier correction, beside
+    other runs, goes.
     """
     by_metric: dict[str, list[dict[str, Any]]] = {}
-    found = {run: [dict(row) for row in rows] for run, rows in summaries.items()}
+    found = {run: [{**row, "q": None} for row in rows] for run, rows in summaries.items()}
     for rows in found.values():
         for row in rows:
             if row.get("p") is not None:
                 by_metric.setdefault(str(row["name"]), []).append(row)
     for rows_of_metric in by_metric.values():
-        if len(rows_of_metric) < 2:
-            continue
-        q_values = benjamini_hochberg([row["p"] for row in rows_of_metric])
-        for row, q in zip(rows_of_metric, q_values, strict=True):
-            row["q"] = q
-            if q >= LEVEL and row["conclusion"]:
-                row["conclusion"] = INDISTINCT
+        if len(rows_of_metric) > 1:
+            q_values = benjamini_hochberg([row["p"] for row in rows_of_metric])
+            for row, q in zip(rows_of_metric, q_values, strict=True):
+                row["q"] = q
+    for rows in found.values():
+        for row in rows:
+            row["conclusion"] = conclusion(*_compared(row), row["better"], row["q"])
     return found
+
+
+def _compared(row: Mapping[str, Any]) -> tuple[Estimate, float]:
+    """What says whether there is a difference, and its value where there is none."""
+    neutral = row["neutral"]
+    keys = ("mean", "low", "high") if neutral is not None else ("difference", "difference_low", "difference_high")
+    return Estimate(*(row[key] for key in keys), row["n"], row["prompts"]), neutral or 0.0
+
+
+def conclusion(estimate: Estimate, neutral: float, better: str | None, q: float | None) -> str:
+    """``better``, ``worse``, ``higher``, ``lower`` or ``not distinguishable``; empty with nothing to compare."""
+    if estimate.value is None or estimate.low is None:
+        return ""
+    if not estimate.excludes(neutral) or (q is not None and q >= LEVEL):
+        return INDISTINCT
+    direction = "higher" if estimate.value > neutral else "lower"
+    if better is None:
+        return direction
+    return "better" if direction == better else "worse"
 
 
 def detectable_difference(estimate: Estimate) -> float | None:

@@ -54,8 +54,9 @@ def clustered_mean(
     """Mean over completions; interval by resampling whole prompts. A None counts nowhere.
 
     Args:
-        share: the values are yes (1) or no (0). Where each prompt says one of them only, the mean is a share of
-            prompts and has its Wilson interval: resampling would find no width at 0 and at 1.
+        share: the values are yes (1) or no (0), or a tie between them (½). Where each prompt says yes or no alone, the
+            mean is a share of prompts and has its Wilson interval; so it has where all prompts say the same, of which
+            resampling would find no width at all: six ties are no proof that the seventh is one.
     """
     per_prompt = by_prompt(values, groups)
     if not per_prompt:
@@ -66,6 +67,8 @@ def clustered_mean(
     if share and prompts > 1 and _are_unanimous(per_prompt):
         return Estimate(mean, *wilson(round(mean * prompts), prompts), n, prompts)
     low, high = _bootstrap(sums, counts, seed, resamples)
+    if share and low is not None and low == high:
+        low, high = wilson(mean * prompts, prompts)
     return Estimate(mean, low, high, n, prompts)
 
 
@@ -112,7 +115,7 @@ def win_rate(
     return clustered_mean(outcomes, groups, seed=seed, resamples=resamples)
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: int) -> tuple[float, float]:
     """95 % score interval of a proportion of independent trials.
 
     Raises: ValueError unless 0 ≤ successes ≤ n and n > 0.

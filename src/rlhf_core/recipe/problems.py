@@ -69,4 +69,5 @@ def _told(node: Node, problem: OptionProblem, prefix: Keys) -> tuple[str, str]:
         return "", f"{place} = {shown(problem.found)}: {problem.text}"
     lead = dotted(prefix)
     lead = f"{lead}." if lead and problem.keys else f"{lead}: " if lead else ""
-    return place, problem.line(lead)
+    mend = f" (--set {lead}{dotted(problem.keys)}=…)" if problem.absent and place.startswith("--") else ""
+    return place, problem.line(lead) + mend

@@ -29,10 +29,12 @@ class OptionProblem:
     absent: bool = False
 
     def line(self, prefix: str = "") -> str:
-        """``trainer.beta = -1: must be greater than 0``."""
+        """``trainer.beta = -1: must be greater than 0``; of a whole section (no keys) without what it holds."""
+        if not self.keys:
+            return prefix + self.text
         key = prefix + dotted(self.keys)
         value = "" if self.absent else f" = {shown(self.found)}"
-        return f"{key}{value}: {self.text}" if key else self.text
+        return f"{key}{value}: {self.text}"
 
 
 def option_problems(error: ValidationError, cls: type[BaseModel], owner: str) -> list[OptionProblem]:
@@ -86,6 +88,8 @@ def _text(detail: Any, keys: tuple[str | int, ...], cls: type[BaseModel], owner:
         return unknown(keys[-1], field_names(inner or cls), _whose(owner, keys[:-1]))
     if detail["type"] == "missing":
         return "is missing"
+    if detail["type"] == "model_type" and (inner := _model_at(cls, keys)) is not None:
+        return f"must be a section: {{{', '.join(f'{name}: …' for name in field_names(inner))}}}"
     message: str = detail["msg"]
     for start in ("Input should be ", "Value error, ", "Assertion failed, "):
         if message.startswith(start):
