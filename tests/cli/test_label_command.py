@@ -85,7 +85,7 @@ def test_from_a_run_to_pairs_that_are_trained_on(rlhf: Rlhf, home: Path, strange
     [
         (["label", "stats", "--store", "none.sqlite"], "none.sqlite: no labels there"),
         (["label", "nowhere"], "nowhere: no run there"),
-        (["label", "calibrate", "--ratings", "none.csv"], "none.csv: cannot be read"),
+        (["evaluate", "calibrate", "--ratings", "none.csv"], "none.csv: cannot be read"),
         (["label", "runs/small/dpo", "--evaluation", "none", "--store", "x.sqlite"], "no evaluation 'none'"),
     ],
 )

@@ -59,7 +59,7 @@ def test_runs_are_listed_shown_and_compared_without_what_trained_them(tmp_path: 
 def test_ratings_are_calibrated_without_what_trains(tmp_path: Path) -> None:
     table = tmp_path / "ratings.csv"
     table.write_text("item,rater,rating\n1,ana,a\n1,bo,a\n2,ana,b\n2,bo,a\n")
-    out, (code, _, *loaded) = measured("label", "calibrate", "--ratings", str(table))
+    out, (code, _, *loaded) = measured("evaluate", "calibrate", "--ratings", str(table))
     assert code == "0"
     assert "kappa of ana and bo" in out
     assert not set(loaded) & {"torch", "transformers", "pydantic", "datasets", "peft", "openai"}

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from rlhf_core.evaluation.agreement import Value, cohen_kappa, interval, krippendorff_alpha, resampled
+from rlhf_core.evaluation.agreement import (
+    Value,
+    cohen_kappa,
+    interval,
+    kendall,
+    krippendorff_alpha,
+    resampled,
+    spearman,
+)
 from rlhf_core.evaluation.people import Figure, Rating, figures
 
 # Krippendorff 2011, section C: four observers, twelve units, missing data.
@@ -37,6 +45,19 @@ def test_kappa_by_hand() -> None:
     assert cohen_kappa(table) == pytest.approx((0.7 - 0.5) / 0.5)
     assert cohen_kappa([("y", "y")] * 3) is None
     assert cohen_kappa([]) is None
+
+
+def test_rank_correlations_by_hand() -> None:
+    # Ranks 1 2 3 4 5 against 2 1 3 4 5: Σd² = 2, ρ = 1 − 6 · 2 / (5 · 24); one of ten pairs is the other way round.
+    swapped = list(zip((1.0, 2.0, 3.0, 4.0, 5.0), (20.0, 10.0, 30.0, 40.0, 50.0), strict=True))
+    assert spearman(swapped) == pytest.approx(0.9)
+    assert kendall(swapped) == pytest.approx((9 - 1) / 10)
+    # A tie: τ-b = (concordant − discordant) / √(pairs untied here · pairs untied there) = (2 − 0) / √(3 · 2).
+    assert kendall([(1.0, 1.0), (2.0, 1.0), (3.0, 2.0)]) == pytest.approx(2 / 6**0.5)
+    # Ranks 1 2 3 against 1.5 1.5 3: Pearson's r of the ranks is 1.5 / √(2 · 1.5).
+    assert spearman([(1.0, 1.0), (2.0, 1.0), (3.0, 2.0)]) == pytest.approx(1.5 / 3**0.5)
+    assert spearman([(1.0, 2.0), (1.0, 3.0)]) is None
+    assert kendall([]) is None
 
 
 def test_intervals_resample_prompts_not_units() -> None:
@@ -121,3 +142,22 @@ def test_numbers_are_compared_as_numbers() -> None:
     assert alpha is not None
     # Values 0, 1, 1, 2, 2, 3, 3, 4, 4, 5: Σ over ordered pairs of (a − b)² is 2(10 · 85 − 25²) = 450. Observed: 5 · 2.
     assert alpha == pytest.approx(1 - 10 / (450 / 9))
+
+
+def test_a_judge_on_another_scale_than_people_is_compared_by_rank_and_words_are_not() -> None:
+    scales = {"ana": [1.0, 2.0, 3.0, 4.0, 5.0], "bo": [2.0, 1.0, 3.0, 4.0, 5.0], "gpt": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    ratings = [rating(str(i), rater, value) for rater, given in scales.items() for i, value in enumerate(given)]
+    found = by_name(figures(ratings, judges={"gpt"}))
+    assert found["agreement of gpt"].estimate.value == 0.0
+    # Ana and bo are apart by one swap of five, and each counts against the other: ρ .9, and of the ten pairs of each
+    # order one is discordant.
+    assert found["spearman of people"].estimate.value == pytest.approx(0.9)
+    assert found["spearman of gpt"].ceiling == found["spearman of people"].estimate
+    # The judge against ana (ρ 1) and bo (ρ .9), each item twice with the same rank of the judge's: the mean of both.
+    assert found["spearman of gpt"].estimate.value == pytest.approx(0.95)
+    assert found["kendall of gpt"].ceiling == found["kendall of people"].estimate
+    low, high = found["kendall of gpt"].estimate.low, found["kendall of gpt"].estimate.high
+    assert low is not None
+    assert high is not None
+    assert low < found["kendall of gpt"].estimate.value < high
+    assert not any("spearman" in figure.name for figure in figures(LABELS, judges={"gpt"}))

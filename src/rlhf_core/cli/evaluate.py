@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .main import Setup
 
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
 OF_A_JUDGE = ("judge_model", "base_url", "protocol", "max_usd", "no_budget", "probes")
 
 
-@click.command("evaluate")
+class WithCalibrate(click.Group):
+    """`rlhf evaluate` with its options measures; `rlhf evaluate calibrate` reads a file of ratings."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            raise click.UsageError(f"{args[0]}: a run is named by --run {args[0]}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group("evaluate", cls=WithCalibrate, invoke_without_command=True)
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="The run; several are ranked by the judge.")
 @click.option("--baseline", metavar="RUN|MODEL|base", help="What to compare with, prompt by prompt.")
 @click.option("--judge", metavar="NAME", help="Also ask a judge, such as chatgpt.")
@@ -41,9 +53,9 @@ OF_A_JUDGE = ("judge_model", "base_url", "protocol", "max_usd", "no_budget", "pr
 @click.option("--limit", type=int, help="At most so many prompts.")
 @click.option("--seed", type=int, help="Of the completions and of the intervals.")
 @click.option("--name", metavar="NAME", help="Of the files in the run's evaluation/.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as judge.max_pairs=100.")
-@click.pass_obj
-def command(setup: Setup, /, **given: Any) -> int:
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as judge.concurrency=8.")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int | None:
     """Measure a run, alone or against a baseline; without a judge everything is offline.
 
     \b
@@ -51,7 +63,18 @@ def command(setup: Setup, /, **given: Any) -> int:
     rlhf evaluate --run runs/mine --baseline base
     rlhf evaluate --run runs/mine --baseline runs/sft --judge chatgpt --max-usd 2
     rlhf evaluate --run runs/sft --run runs/dpo --run runs/ppo --judge chatgpt
+    rlhf evaluate calibrate --ratings ratings.csv --judge chatgpt
     """
+    if ctx.invoked_subcommand is None:
+        return measure(ctx.obj, given)
+    typed = [name for name in given if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if typed:
+        raise click.UsageError(f"the options of {ctx.invoked_subcommand} stand behind it", ctx)
+    return None
+
+
+def measure(setup: Setup, given: dict[str, Any]) -> int:
+    """One run, or several."""
     if len(given["runs"]) > 1:
         return rank(setup, given)
     from rlhf_core.recipe import api
@@ -143,3 +166,22 @@ def settings_of(given: dict[str, Any]) -> list[str]:
     if given["judge"] is None and given_alone:
         raise click.UsageError(f"--{given_alone[0].replace('_', '-')} belongs to a judge: add --judge chatgpt")
     return [*(f"{key}={value}" for key, value in flags.items() if value is not None), *given["settings"]]
+
+
+@command.command("calibrate")
+@click.option("--ratings", required=True, metavar="FILE", help="CSV or JSON lines: item, rater, rating.")
+@click.option("--judge", "judges", multiple=True, metavar="RATER", help="A rater that is no person; may be repeated.")
+@click.option("--tie", "ties", multiple=True, metavar="RATING", help="A rating that names no side; may be repeated.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the intervals.")
+def calibrate(ratings: str, judges: tuple[str, ...], ties: tuple[str, ...], seed: int) -> None:
+    """Tell who agrees with whom in a file of ratings: people with each other, and judges with people.
+
+    Columns: item, rater and rating; and maybe prompt, first and second (the ratings that name what was shown so).
+    """
+    from pathlib import Path
+
+    from rlhf_core.recipe.ratings import rating_statistics
+
+    from .results import print_figures
+
+    print_figures(rating_statistics(Path(ratings), judges=judges, ties=ties, seed=seed))

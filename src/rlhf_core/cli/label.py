@@ -36,7 +36,6 @@ def command() -> None:
     rlhf label runs/mine --baseline base --rater ana
     rlhf label stats runs/mine
     rlhf label export runs/mine --output pairs.jsonl
-    rlhf label calibrate --ratings ratings.csv --judge chatgpt
     """
 
 
@@ -131,20 +130,3 @@ def export(run_: str | None, output: str, store: str | None) -> None:
     done = export_pairs(SQLiteLabels.existing(Path(store) if store else DEFAULT_LABELS), Path(output), run_)
     left = ", ".join(f"{count} {reason}" for reason, count in done.left_out.items())
     click.echo(f"{output}: {done.pairs} pairs" + (f"; left out: {left}" if left else ""))
-
-
-@command.command("calibrate")
-@click.option("--ratings", required=True, metavar="FILE", help="CSV or JSON lines: item, rater, rating.")
-@click.option("--judge", "judges", multiple=True, metavar="RATER", help="A rater that is no person; may be repeated.")
-@click.option("--tie", "ties", multiple=True, metavar="RATING", help="A rating that names no side; may be repeated.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the intervals.")
-def calibrate(ratings: str, judges: tuple[str, ...], ties: tuple[str, ...], seed: int) -> None:
-    """Do the same of a file of ratings.
-
-    Columns: item, rater and rating; and maybe prompt, first and second (the ratings that name what was shown so).
-    """
-    from rlhf_core.recipe.ratings import rating_statistics
-
-    from .results import print_figures
-
-    print_figures(rating_statistics(Path(ratings), judges=judges, ties=ties, seed=seed))

@@ -1,13 +1,14 @@
 """How far raters agree, beyond chance and with intervals. A value is a word or a number; a unit is what was rated.
 
-Krippendorff, *Computing Krippendorff's Alpha-Reliability* (2011); Cohen 1960; bootstrap as in ``statistics``.
+Krippendorff, *Computing Krippendorff's Alpha-Reliability* (2011); Cohen 1960; Spearman 1904; Kendall 1945, with ties;
+bootstrap as in ``statistics``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -69,6 +70,28 @@ def cohen_kappa(pairs: Sequence[tuple[Value, Value]]) -> float | None:
     if chance == 1.0:
         return None
     return (sum(one == other for one, other in pairs) / n - chance) / (1.0 - chance)
+
+
+def spearman(pairs: Sequence[tuple[Value, Value]]) -> float | None:
+    """Spearman's ρ of two raters' numbers of the same units, ties at their mean rank."""
+    from scipy.stats import spearmanr
+
+    return _by_rank(spearmanr, pairs)
+
+
+def kendall(pairs: Sequence[tuple[Value, Value]]) -> float | None:
+    """Kendall's τ-b of two raters' numbers of the same units."""
+    from scipy.stats import kendalltau
+
+    return _by_rank(kendalltau, pairs)
+
+
+def _by_rank(correlation: Callable[..., Any], pairs: Sequence[tuple[Value, Value]]) -> float | None:
+    """None where one of the two said the same throughout."""
+    ones, others = [one for one, _ in pairs], [other for _, other in pairs]
+    if min(len(set(ones)), len(set(others))) < 2:
+        return None
+    return float(correlation(ones, others).statistic)
 
 
 def resampled(

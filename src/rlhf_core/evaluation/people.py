@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Final
 
-from .agreement import Value, cohen_kappa, interval, krippendorff_alpha, nominal, resampled
+from .agreement import Value, cohen_kappa, interval, kendall, krippendorff_alpha, nominal, resampled, spearman
 from .statistics import NOTHING, Estimate, clustered_mean
+
+Statistic = Callable[[Sequence[tuple[Value, Value]]], float | None]
+
+RANKS: Final[Mapping[str, Statistic]] = {"spearman": spearman, "kendall": kendall}
+"""Correlations of numbers by their order: what one rater's scale and another's need not have in common."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +86,21 @@ def figures(
             found.append(Figure(name=f"self-consistency of {name}", estimate=self_consistency(mine, seed=seed)))
     for one, other in combinations(names, 2):
         pairs = list(_between(_of(own, one), _of(own, other)))
-        found.append(Figure(name=f"kappa of {one} and {other}", estimate=_kappa(pairs, seed)))
+        found.append(Figure(name=f"kappa of {one} and {other}", estimate=_over(cohen_kappa, pairs, seed)))
+    ranks = RANKS if _are_numbers(ratings) else {}
+    ceilings = {name: _mutual(statistic, between, seed) for name, statistic in {"kappa": cohen_kappa, **ranks}.items()}
+    found += [Figure(name=f"{name} of people", estimate=ceilings[name]) for name in ranks]
     for judge in sorted(judges):
         pairs = list(_between(list(_first_answers(_of(ratings, judge))), own))
-        found += _figures_of_judge(judge, pairs, between, undecided, seed)
+        found += _agreements_of_judge(judge, pairs, between, undecided, seed)
+        found += [
+            Figure(name=f"{name} of {judge}", estimate=_over(statistic, pairs, seed), ceiling=ceilings[name])
+            for name, statistic in {"kappa": cohen_kappa, **ranks}.items()
+        ]
     return [figure for figure in found if figure.estimate.value is not None]
 
 
-def _figures_of_judge(
+def _agreements_of_judge(
     judge: str, pairs: Sequence[_Both], between: Sequence[_Both], undecided: Set[Value], seed: int
 ) -> list[Figure]:
     """A judge against one person at a time, so that one person against another is the ceiling of it."""
@@ -99,7 +112,6 @@ def _figures_of_judge(
         Figure(
             name=f"agreement of {judge}, decided", estimate=_agreement(own, seed), ceiling=_agreement(people, seed)
         ),
-        Figure(name=f"kappa of {judge}", estimate=_kappa(pairs, seed), ceiling=_mutual_kappa(between, seed)),
     ]  # fmt: skip
 
 
@@ -110,8 +122,7 @@ def alpha(ratings: Sequence[Rating], *, seed: int = 0) -> Estimate:
         units.setdefault(rating.item, []).append(rating)
     shared = [unit for unit in units.values() if len(unit) > 1]
     values = [[rating.value for rating in unit] for unit in shared]
-    numbers = all(not isinstance(value, str) for unit in values for value in unit)
-    distance = interval if numbers else nominal
+    distance = interval if _are_numbers([rating for unit in shared for rating in unit]) else nominal
     return resampled(
         lambda indices: krippendorff_alpha([values[i] for i in indices], distance),
         [unit[0].group for unit in shared],
@@ -173,19 +184,24 @@ def _agreement(pairs: Sequence[_Both], seed: int) -> Estimate:
     )  # fmt: skip
 
 
-def _kappa(pairs: Sequence[_Both], seed: int) -> Estimate:
+def _over(statistic: Statistic, pairs: Sequence[_Both], seed: int) -> Estimate:
+    """Of one rater's values and another's."""
     return resampled(
-        lambda indices: cohen_kappa([(pairs[i].one, pairs[i].other) for i in indices]),
+        lambda indices: statistic([(pairs[i].one, pairs[i].other) for i in indices]),
         [both.group for both in pairs],
         seed=seed,
     )
 
 
-def _mutual_kappa(pairs: Sequence[_Both], seed: int) -> Estimate:
-    """κ of one person drawn at random and another: each pair counts in both orders."""
+def _mutual(statistic: Statistic, pairs: Sequence[_Both], seed: int) -> Estimate:
+    """Of one person drawn at random and another: each pair counts in both orders."""
 
-    def kappa(indices: Sequence[int]) -> float | None:
+    def both_ways(indices: Sequence[int]) -> float | None:
         drawn = [pairs[i] for i in indices]
-        return cohen_kappa([(b.one, b.other) for b in drawn] + [(b.other, b.one) for b in drawn])
+        return statistic([(b.one, b.other) for b in drawn] + [(b.other, b.one) for b in drawn])
 
-    return resampled(kappa, [both.group for both in pairs], seed=seed)
+    return resampled(both_ways, [both.group for both in pairs], seed=seed)
+
+
+def _are_numbers(ratings: Iterable[Rating]) -> bool:
+    return all(not isinstance(rating.value, str) for rating in ratings)

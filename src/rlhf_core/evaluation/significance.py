@@ -86,7 +86,8 @@ def _compared(row: Mapping[str, Any]) -> tuple[Estimate, float]:
     """What says whether there is a difference, and its value where there is none."""
     neutral = row["neutral"]
     keys = ("mean", "low", "high") if neutral is not None else ("difference", "difference_low", "difference_high")
-    return Estimate(*(row[key] for key in keys), row["n"], row["prompts"]), neutral or 0.0
+    value, low, high = (row[key] for key in keys)
+    return Estimate(value, low, high, row["n"], row["prompts"]), neutral or 0.0
 
 
 def conclusion(estimate: Estimate, neutral: float, better: str | None, q: float | None) -> str:

@@ -61,7 +61,10 @@ def _numbered(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _rating(path: Path, number: int, row: Mapping[str, Any]) -> Rating:
     missing = [name for name in COLUMNS if row.get(name) in (None, "")]
     if missing:
-        raise RLHFError(f"{path}:{number}: {', '.join(missing)}: missing; a row has {', '.join(COLUMNS)}")
+        raise RLHFError(
+            f"{path}:{number}: {', '.join(missing)}: missing; a row has {', '.join(COLUMNS)}, and this one "
+            f"{', '.join(map(str, row))}"
+        )
     item = str(row["item"])
     return Rating(
         item=item, rater=str(row["rater"]), value=_value(row["rating"]), group=str(row.get("prompt") or item),
