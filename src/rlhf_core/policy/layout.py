@@ -80,17 +80,17 @@ class Layout:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PackedLayout(Layout):
-    """``B = 1``. Attention works on whole sequences of up to T tokens (prompt and completion) and is put back.
+    """``B = 1``. Attention works on whole sequences (prompt and completion) one after another, S tokens in all.
 
     Args:
-        spread: ``[K·T]``, the position of each sequence's tokens, its last one repeated as filling.
-        gather: ``[L]``, where in ``[K·T]`` each position's result is (a prompt's in its first completion).
-        length: T.
+        lengths: of the sequences.
+        spread: ``[S]``, the position of each sequence's tokens; None where no prompt is shared, and S = L.
+        gather: ``[L]``, where among the S each position's result is (a prompt's in its first completion); or None.
     """
 
-    spread: Tensor
-    gather: Tensor
-    length: int
+    lengths: tuple[int, ...]
+    spread: Tensor | None
+    gather: Tensor | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -136,8 +136,9 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedLayout:
     """Each prompt once, followed by its completions; every completion continues from its prompt's end."""
     tokens: list[int] = []
     positions: list[int] = []
-    sequences: list[list[int]] = []
-    first_use: dict[int, tuple[int, int]] = {}
+    lengths: list[int] = []
+    spread: list[int] = []
+    gather: dict[int, int] = {}
     cursor = _Cursor()
     for row in rows:
         prompt = range(len(tokens), len(tokens) + len(row.prompt))
@@ -147,19 +148,19 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedLayout:
             sequence = [*prompt, *range(len(tokens), len(tokens) + len(completion))]
             tokens += completion
             positions += range(len(row.prompt), len(sequence))
-            for column, position in enumerate(sequence):
-                first_use.setdefault(position, (len(sequences), column))
+            for place, position in enumerate(sequence, len(spread)):
+                gather.setdefault(position, place)
+            spread += sequence
+            lengths.append(len(sequence))
             cursor.add(sequence, completion)
-            sequences.append(sequence)
-    length = max(map(len, sequences))
-    spread = chain.from_iterable(sequence + sequence[-1:] * (length - len(sequence)) for sequence in sequences)
+    shares = len(spread) > len(tokens)
     return PackedLayout(
         input_ids=_long(tokens, device)[None],
         position_ids=_long(positions, device)[None],
-        spread=_long(spread, device),
-        gather=_long((first_use[i][0] * length + first_use[i][1] for i in range(len(tokens))), device),
-        length=length,
-        completions=len(sequences),
+        lengths=tuple(lengths),
+        spread=_long(spread, device) if shares else None,
+        gather=_long((gather[position] for position in range(len(tokens))), device) if shares else None,
+        completions=len(lengths),
         width=cursor.width,
         **cursor.tensors(device),
     )

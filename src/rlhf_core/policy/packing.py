@@ -1,32 +1,27 @@
-"""One forward pass without padding, the prompt computed once, through transformers' own attention interface.
+"""One forward pass without padding, the prompt computed once; and with padding for models that cannot do that.
 
-Only the attention needs to know: everything else in a transformer works token by token. The layout travels as a keyword
-of the model's ``forward`` down to the attention function, so that there is no state between two passes.
+Only the attention needs to know (:mod:`.attention`): everything else in a transformer works token by token.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.rows import Row
 from rlhf_core.math.logprobs import token_logprobs
 
+from .attention import attending_packed
 from .layout import Layout, PackedLayout, PaddedLayout, pack, pad
 from .vocabulary import logits
 
 LayoutName: TypeAlias = Literal["packed", "padded"]
-
-PACKED_ATTENTION: Final = "rlhf_packed"
 
 PACKABLE: Final = frozenset(
     {"gpt2", "gpt_neox", "granite", "llama", "mistral", "olmo", "olmo2", "phi3", "qwen2", "qwen3", "smollm3"}
@@ -39,42 +34,11 @@ HALF_TOLERANCE: Final = 0.1
 """In bfloat16 and float16, which round more coarsely."""
 
 
-def packed_attention(
-    _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: Tensor | None, *,
-    layout: PackedLayout, scaling: float | None = None, dropout: float = 0.0, **_: Any,
-) -> tuple[Tensor, None]:  # fmt: skip
-    """Causal attention in each completion's own sequence. ``query``: ``[1, H, L, D]``; result: ``[1, L, H, D]``."""
-
-    def spread(states: Tensor) -> Tensor:
-        tokens = states[0].transpose(0, 1).index_select(0, layout.spread)
-        return tokens.view(layout.completions, layout.length, *tokens.shape[1:]).transpose(1, 2)
-
-    output = scaled_dot_product_attention(
-        spread(query), spread(key), spread(value), is_causal=True, scale=scaling, dropout_p=dropout,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )  # fmt: skip
-    return output.transpose(1, 2).flatten(0, 1).index_select(0, layout.gather)[None], None
-
-
-AttentionInterface.register(PACKED_ATTENTION, packed_attention)
-
-
-@contextmanager
-def _attending_packed(model: PreTrainedModel) -> Iterator[None]:
-    """The model attends through :func:`packed_attention` here only: decoding and its owner see it as it was."""
-    usual = model.config._attn_implementation
-    model.config._attn_implementation = PACKED_ATTENTION
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = usual
-
-
 def hidden_states(model: PreTrainedModel, layout: Layout) -> Tensor:
     """Last hidden states of all positions, ``[B·L, hidden]``, for the layout's flat indices."""
     inputs = {"input_ids": layout.input_ids, "position_ids": layout.position_ids, "use_cache": False}
     if isinstance(layout, PackedLayout):
-        with _attending_packed(model):
+        with attending_packed(model):
             output = model.base_model(**inputs, layout=layout)
     else:
         assert isinstance(layout, PaddedLayout)
