@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -13,11 +14,8 @@ from transformers import PreTrainedModel
 from rlhf_core.math.kl import exact_kl
 from rlhf_core.math.logprobs import entropy, token_logprobs
 
-TILE_LOGITS = 2**23
-"""Logits in one tile (32 MB in float32): 166 rows of GPT-2's vocabulary."""
-
-TileFunction: TypeAlias = Callable[[Tensor, slice], tuple[Tensor, ...]]
-"""Hidden states of a tile ``[rows, hidden]`` and its rows, to numbers per row, each ``[rows]``."""
+TILE_ROWS = 128
+"""Positions in one tile. Fewer make the matrix products thin, more leave the processor's cache (32 to 256 were tried)."""
 
 
 def logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
@@ -43,7 +41,14 @@ def token_statistics(
         logprobs = token_logprobs(tempered, targets[rows])
         return (logprobs, entropy(tempered)) if with_entropy else (logprobs,)
 
-    return _by_tiles(statistics, model, hidden)
+    if torch.is_grad_enabled() and any(weight.requires_grad for weight in model.get_output_embeddings().parameters()):
+        # The output layer itself is trained: its gradient needs the logits again in the backward pass.
+        return _by_tiles(partial(checkpoint, statistics, use_reentrant=False), hidden)
+    if not (torch.is_grad_enabled() and hidden.requires_grad):
+        return _by_tiles(statistics, hidden)
+    project = _in_this_precision(partial(logits, model), hidden.device.type)
+    found: tuple[Tensor, ...] = _Statistics.apply(hidden, targets, project, temperature, with_entropy)  # type: ignore[no-untyped-call]
+    return found
 
 
 @torch.no_grad()
@@ -55,55 +60,78 @@ def kl_divergences(
     def divergence(tile: Tensor, rows: slice) -> tuple[Tensor, ...]:
         return (exact_kl(logits(model, tile) / temperature, logits(other, other_hidden[rows]) / temperature),)
 
-    return _by_tiles(divergence, model, hidden)[0]
+    return _by_tiles(divergence, hidden)[0]
 
 
-def _by_tiles(function: TileFunction, model: PreTrainedModel, hidden: Tensor) -> tuple[Tensor, ...]:
-    head_trains = any(parameter.requires_grad for parameter in model.get_output_embeddings().parameters())
-    if not torch.is_grad_enabled() or not (hidden.requires_grad or head_trains):
-        return _concatenate(function(hidden[rows], rows) for rows in _tiles(model, len(hidden)))
-    if head_trains:
-        # The output layer itself is trained: its gradient needs the logits again in the backward pass.
-        return _concatenate(
-            checkpoint(function, hidden[rows], rows, use_reentrant=False) for rows in _tiles(model, len(hidden))
-        )
-    outputs: tuple[Tensor, ...] = _GradientInForward.apply(hidden, function, _tiles(model, len(hidden)))  # type: ignore[no-untyped-call]
-    return outputs
+def _by_tiles(function: TileFunction, hidden: Tensor) -> tuple[Tensor, ...]:
+    return tuple(
+        torch.cat(column) for column in zip(*(function(hidden[rows], rows) for rows in _tiles(hidden)), strict=True)
+    )
 
 
-def _tiles(model: PreTrainedModel, count: int) -> list[slice]:
-    rows = max(1, TILE_LOGITS // model.config.vocab_size)
-    return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
+def _tiles(hidden: Tensor) -> list[slice]:
+    return [slice(start, start + TILE_ROWS) for start in range(0, len(hidden), TILE_ROWS)]
 
 
-def _concatenate(parts: Iterator[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+class _Statistics(torch.autograd.Function):
+    """Logprobs, and entropies if asked for, under an output layer that is not trained.
 
-
-class _GradientInForward(torch.autograd.Function):
-    """Applies a tile function and takes its gradient at once, while the tile's logits are there.
-
-    Each number depends on its own row of ``hidden`` alone, so one row of gradient per number is all that the backward
-    pass needs: ``[M, hidden]`` kept in place of ``[M, vocabulary]``, and no second pass through the output layer.
+    The gradient of a logprob by the logits is known with the logits (one at the target, minus the probabilities), so it
+    is carried back to the hidden state while the tile is there: ``[M, hidden]`` is kept in place of ``[M, vocabulary]``,
+    and the logits are worked out once. That of an entropy, which most losses never ask for, costs them a second time.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, function: TileFunction, tiles: list[slice]) -> tuple[Tensor, ...]:
-        values, gradients = [], []
-        for rows in tiles:
-            tile = hidden[rows].detach().requires_grad_()
-            with torch.enable_grad():
-                outputs = function(tile, rows)
-                sums = [output.sum() for output in outputs]
-            keep = [True] * (len(sums) - 1) + [False]
-            gradients.append(
-                tuple(torch.autograd.grad(s, tile, retain_graph=k)[0] for s, k in zip(sums, keep, strict=True))
-            )
-            values.append(tuple(output.detach() for output in outputs))
-        ctx.save_for_backward(*_concatenate(iter(gradients)))
-        return _concatenate(iter(values))
+    def forward(
+        ctx: Any, hidden: Tensor, targets: Tensor, project: Project, temperature: float, with_entropy: bool
+    ) -> tuple[Tensor, ...]:
+        count = len(hidden)
+        logprobs, entropies = (hidden.new_empty(count, dtype=torch.float32) for _ in range(2))
+        gradient = torch.empty_like(hidden)
+        for rows in _tiles(hidden):
+            tile, values = _project(project, hidden[rows])
+            tempered = values.detach() / temperature
+            normaliser = tempered.logsumexp(-1)
+            at_targets = targets[rows, None]
+            logprobs[rows] = tempered.gather(-1, at_targets)[:, 0] - normaliser
+            probabilities = (tempered - normaliser[:, None]).exp_()
+            if with_entropy:
+                entropies[rows] = normaliser - tempered.mul_(probabilities).sum(-1)
+            by_logits = probabilities.neg_().scatter_add_(-1, at_targets, torch.ones_like(logprobs[rows, None]))
+            (gradient[rows],) = torch.autograd.grad(values, tile, by_logits)
+        ctx.save_for_backward(hidden, gradient)
+        ctx.project, ctx.temperature = project, temperature
+        ctx.set_materialize_grads(False)
+        return (logprobs, entropies) if with_entropy else (logprobs,)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
-        parts = [factor[:, None] * rows for factor, rows in zip(upstream, ctx.saved_tensors, strict=True)]
-        return torch.stack(parts).sum(0).to(ctx.saved_tensors[0].dtype), None, None
+    def backward(ctx: Any, by_logprobs: Tensor | None, by_entropies: Tensor | None = None) -> tuple[Any, ...]:
+        hidden, gradient = ctx.saved_tensors
+        scale = 1.0 / ctx.temperature
+        total = torch.zeros_like(gradient) if by_logprobs is None else gradient * (scale * by_logprobs)[:, None]
+        if by_entropies is not None:
+            for rows in _tiles(hidden):
+                tile, values = _project(ctx.project, hidden[rows])
+                logprobs = (values.detach() / ctx.temperature).log_softmax(-1)
+                entropies = -(logprobs.exp() * logprobs).sum(-1, keepdim=True)
+                by_logits = -logprobs.exp() * (logprobs + entropies) * (scale * by_entropies[rows])[:, None]
+                total[rows] += torch.autograd.grad(values, tile, by_logits)[0]
+        return total.to(hidden.dtype), None, None, None, None
+
+
+def _in_this_precision(project: Project, device: str) -> Project:
+    """``project`` as it is called here, also in a backward pass, which knows of no autocast."""
+    dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+
+    def precise(hidden: Tensor) -> Tensor:
+        with torch.autocast(device, dtype=dtype, enabled=enabled):
+            return project(hidden)
+
+    return precise
+
+
+def _project(project: Project, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """A tile and its logits, joined by a graph of their own."""
+    tile = hidden.detach().requires_grad_()
+    with torch.enable_grad():
+        return tile, project(tile)
