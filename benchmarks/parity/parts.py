@@ -26,6 +26,7 @@ from rlhf_core.contract.trainer import TrainContext
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.options import TemplateOptions
 from rlhf_core.policy.policy import TrunkPolicy
+from rlhf_core.training.reference import ReferenceLogprobs
 
 EOS, PAD = 0, 64
 STEPS, BATCH, RECORDS, LEARNING_RATE, CLIP_NORM = 24, 4, 24, 3e-3, 1.0
@@ -103,6 +104,6 @@ def random_texts(count: int, words: tuple[int, int], seed: int) -> list[str]:
 def context_of(policy: TrunkPolicy, **changes: Any) -> TrainContext:
     settings: dict[str, Any] = {
         "sampling": SamplingSpec(max_new_tokens=8), "reward": None, "score": None, "completions": None,
-        "all_reduce": lambda tensor: tensor,
+        "all_reduce": lambda tensor: tensor, "reference_logprobs": ReferenceLogprobs(policy),
     }  # fmt: skip
     return TrainContext(policy=policy, **(settings | changes))

@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.records import Prompt, PromptRecord, prompt_text
 from rlhf_core.contract.reward import RewardContext
-from rlhf_core.contract.rows import Rollout, Row, Scored
+from rlhf_core.contract.rows import Comparison, Rollout, Row, Scored
 from rlhf_core.math.masking import pad
 
 EOS, BOS = 95, 94
@@ -92,15 +92,22 @@ class SmallPolicy:
     def hidden(self, row: Row, completion: Sequence[int], role: str) -> torch.Tensor:
         return self.models[role].transformer(torch.tensor([[*row.prompt, *completion]])).last_hidden_state[0]
 
-    def exact_kl(
-        self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference", temperature: float = 1.0
-    ) -> torch.Tensor:
+    def compare(
+        self,
+        rows: Sequence[Row],
+        role: str = "policy",
+        other: str = "reference",
+        *,
+        want: Set[str] = frozenset({"logprobs"}),
+        temperature: float = 1.0,
+    ) -> Comparison:
         found = []
         for row in rows:
             for completion in row.completions:
                 p, q = ((self.logits(row, completion, name) / temperature).log_softmax(-1) for name in (role, other))
                 found.append((p.exp() * (p - q)).sum(-1))
-        return pad(found)
+        own = self.score(rows, role, want=want, temperature=temperature)
+        return Comparison(own, self.score(rows, other, temperature=temperature), pad(found))
 
     @torch.no_grad()
     def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:

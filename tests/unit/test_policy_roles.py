@@ -22,6 +22,9 @@ from torch.nn.functional import logsigmoid
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.policy import SamplingSpec
+from rlhf_core.policy import attention, recomputing
+from rlhf_core.policy import policy as policy_module
+from rlhf_core.policy.layout import pack
 from rlhf_core.policy.policy import TrunkPolicy
 
 PAIR = [ROWS[0]]
@@ -238,3 +241,64 @@ def test_an_adapter_of_another_base_is_refused_naming_both(tmp_path):
         TrunkPolicy(replace(trunk_of(tiny_gpt2(), adapter=tmp_path), base=other), WordCodec(), device=CPU)
     moved = {"path": "/elsewhere/a", "revision": None, "sha256": "a" * 64}
     TrunkPolicy(replace(trunk_of(tiny_gpt2(), adapter=tmp_path), base=moved), WordCodec(), device=CPU)
+
+
+def joint_gradients(policy):
+    """Of a loss that two roles of one network have a part in."""
+    own, value = policy.score(ROWS), policy.score(ROWS, "value", want={"values"})
+    loss = own.logprobs.sum() + (value.values * torch.arange(1.0, 1 + value.values.shape[1])).sum()
+    return dict(zip(policy.trained(), torch.autograd.grad(loss, list(policy.trained().values())), strict=True))
+
+
+def with_two_roles(lora):
+    policy = tiny_policy(lora)
+    policy.train_role("policy")
+    policy.train_role("value")
+    policy.add_head("value")
+    stir(policy)
+    return policy
+
+
+@SETUPS
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_recomputing_layers_changes_no_gradient_of_two_roles(lora, layout):
+    policy = with_two_roles(lora)
+    policy.layout = layout
+    expected = joint_gradients(policy)
+    calls = []
+    layer = policy.roles.model.base_model.h[1].attn
+    layer.register_forward_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    policy.recompute = True
+    found = joint_gradients(policy)
+    assert len(calls) == (4 if lora else 2), "each pass of the network computes its layer twice"
+    for name, gradient in found.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-5), name
+
+
+def test_recomputing_in_the_role_that_acts_last_would_be_silently_wrong(monkeypatch):
+    """The fault that the policy rules out: without the role's own circumstances nothing fails and gradients are off."""
+    policy = with_two_roles(LORA)
+    expected = joint_gradients(policy)
+    real = recomputing.recomputing
+    monkeypatch.setattr(policy_module, "recomputing", lambda model, _: real(model, lambda: attending_as_packed(model)))
+    policy.recompute = True
+    wrong = joint_gradients(policy)
+    assert any(not torch.allclose(wrong[name], expected[name], atol=1e-3) for name in expected)
+
+
+def attending_as_packed(model):
+    return attention.attending(model, pack(ROWS, CPU))
+
+
+def test_recomputing_keeps_less_for_the_backward_pass():
+    def kept(policy):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            policy.score(ROWS)
+        return sum(sizes)
+
+    policy = tiny_policy()
+    policy.train_role("policy")
+    usual = kept(policy)
+    policy.recompute = True
+    assert kept(policy) < usual / 3

@@ -97,7 +97,7 @@ def test_a_reopened_policy_has_its_roles_and_heads_frozen_and_the_plain_base_as_
     assert torch.allclose(opened.score(ROWS, "value", want={"values"}).values, values, atol=1e-5)
     assert torch.allclose(scores(opened, "reference"), logprobs(tiny_gpt2()), atol=1e-5)
     assert opened.trained() == {}
-    assert opened.exact_kl(ROWS).max() > 1e-3
+    assert opened.compare(ROWS).kl.max() > 1e-3
 
 
 @pytest.mark.parametrize("lora", [LORA_4, None], ids=["lora", "full"])
@@ -204,7 +204,7 @@ def test_a_base_that_moved_is_found_where_it_is_named(base, tmp_path):
 def test_a_plain_model_opens_as_a_policy(base):
     opened = reopen(base)
     assert torch.allclose(scores(opened), logprobs(tiny_gpt2()), atol=1e-5)
-    assert opened.exact_kl(ROWS).abs().max() < 1e-6
+    assert opened.compare(ROWS).kl.abs().max() < 1e-6
 
 
 def test_the_fingerprint_is_of_the_weights_alone(base, tmp_path):

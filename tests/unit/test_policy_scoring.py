@@ -161,9 +161,9 @@ def test_a_head_of_two_outputs_gives_two_numbers_per_completion():
 def test_exact_kl_is_zero_at_the_start_and_the_sum_over_the_vocabulary_later():
     policy = tiny_policy()
     policy.train_role("policy")
-    assert policy.exact_kl(ROWS).abs().max() < 1e-5
+    assert policy.compare(ROWS).kl.abs().max() < 1e-5
     stir(policy)
-    kl = policy.exact_kl(ROWS)
+    kl = policy.compare(ROWS).kl
     row = ROWS[0]
     with policy.roles.acting("policy") as model, torch.no_grad():
         mine = naive_logits(model, row.prompt, row.completions[0]).log_softmax(-1)
@@ -187,34 +187,34 @@ def test_exact_kl_at_a_temperature_is_that_of_the_tempered_distributions():
     with policy.roles.acting("policy") as model, torch.no_grad():
         mine = (naive_logits(model, row.prompt, row.completions[1]) / 0.6).log_softmax(-1)
     base = (naive_logits(tiny_gpt2(), row.prompt, row.completions[1]) / 0.6).log_softmax(-1)
-    found = policy.exact_kl([row], temperature=0.6)[1]
+    found = policy.compare([row], temperature=0.6).kl[1]
     assert torch.allclose(found, (mine.exp() * (mine - base)).sum(-1), atol=1e-4)
 
 
 def test_exact_kl_on_drawn_positions_averages_to_the_whole():
     """Over many seeds; the error of that mean is known from its spread."""
     policy = moved_policy()
-    whole = policy.exact_kl(ROWS).sum(1)
-    drawn = torch.stack([policy.exact_kl(ROWS, positions=2, seed=seed).sum(1) for seed in range(100)])
+    whole = policy.compare(ROWS).kl.sum(1)
+    drawn = torch.stack([policy.compare(ROWS, positions=2, seed=seed).kl.sum(1) for seed in range(100)])
     error = drawn.std(0) / 10
     assert ((drawn.mean(0) - whole).abs() <= 4 * error + 1e-5).all()
     assert drawn.std(0)[1] > 0.01, "five tokens, two measured: the draw must matter"
-    measured = policy.exact_kl(ROWS, positions=2, seed=0)
+    measured = policy.compare(ROWS, positions=2, seed=0).kl
     lengths = policy.score(ROWS).mask.sum(1)
     assert ((measured > 0).sum(1) == lengths.clamp(max=2)).all()
 
 
 def test_exact_kl_on_as_many_positions_as_there_are_is_exact():
     policy = moved_policy()
-    assert torch.allclose(policy.exact_kl(ROWS, positions=5), policy.exact_kl(ROWS), atol=1e-6)
+    assert torch.allclose(policy.compare(ROWS, positions=5).kl, policy.compare(ROWS).kl, atol=1e-6)
 
 
 def test_the_positions_of_a_record_do_not_depend_on_its_batch():
     policy = moved_policy()
-    together = policy.exact_kl(ROWS, positions=1, seed=3)
-    alone = [policy.exact_kl([row], positions=1, seed=3) for row in ROWS]
+    together = policy.compare(ROWS, positions=1, seed=3).kl
+    alone = [policy.compare([row], positions=1, seed=3).kl for row in ROWS]
     assert torch.allclose(together.sum(1), torch.cat([kl.sum(1) for kl in alone]), atol=1e-5)
-    assert not torch.equal(together > 0, policy.exact_kl(ROWS, positions=1, seed=4) > 0)
+    assert not torch.equal(together > 0, policy.compare(ROWS, positions=1, seed=4).kl > 0)
 
 
 def test_dropout_acts_inside_a_graph_and_only_when_allowed():

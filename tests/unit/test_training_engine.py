@@ -22,7 +22,8 @@ from rlhf_core.contract.errors import RLHFError, TrainingStopped
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.rows import Row
 from rlhf_core.contract.trainer import Check
-from rlhf_core.training.batching import count, micro_batches
+from rlhf_core.policy.batching import micro_batches
+from rlhf_core.training.batching import count
 from rlhf_core.training.observers import Observer
 from rlhf_core.training.options import TrainingOptions
 from rlhf_core.training.progress import Means

@@ -15,7 +15,7 @@ from torch.nn import Parameter
 
 from rlhf_core.contract.policy import Params, SamplingSpec
 from rlhf_core.contract.records import Demonstration, PromptRecord
-from rlhf_core.contract.rows import Loss, Rollout, Row, Scored, Tokens, Totals
+from rlhf_core.contract.rows import Comparison, Loss, Rollout, Row, Scored, Tokens, Totals
 from rlhf_core.contract.trainer import BaseTrainer, Check, Next, TrainContext
 from rlhf_core.math.averages import averages
 from rlhf_core.policy.layout import Reading, pad
@@ -99,12 +99,13 @@ class BigramPolicy:
             finished=tuple(tokens[-1] == EOS for tokens in completions),
         )  # fmt: skip
 
-    def exact_kl(self, rows, *, role="policy", other="reference") -> Tensor:
+    def compare(self, rows, role="policy", other="reference") -> Comparison:
         before = torch.tensor(
             [token for row in rows for c in row.completions for token in (row.prompt + c)[-len(c) - 1 : -1]]
         )
         own, reference = self.table[before].log_softmax(-1), self.reference[before].log_softmax(-1)
-        return (own.exp() * (own - reference)).sum(-1)[None]
+        kl = (own.exp() * (own - reference)).sum(-1)[None]
+        return Comparison(self.score(rows, role), self.score(rows, other), kl)
 
     keeps_reference = True
 

@@ -7,7 +7,6 @@ shows which of the two happens. Left out: losses that need more than the four lo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +16,11 @@ from torch import Tensor
 from rlhf_core.contract.policy import Params, SamplingSpec
 from rlhf_core.contract.records import Preference
 from rlhf_core.contract.rows import Loss, PairRow, Totals
-from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, State, TrainContext
+from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, TrainContext
 from rlhf_core.math.averages import averages
 from rlhf_core.math.kl import sequence_estimates
 from rlhf_core.math.logprobs import mean_logprobs, sequence_logprobs
+from rlhf_core.math.masking import pad
 
 from .objectives import OBJECTIVES
 from .options import DPOOptions
@@ -48,37 +48,31 @@ class DPO(BaseTrainer[ReferencedPair]):
         self.options = options
         self.objective = OBJECTIVES[options.loss](options)
         self.logprobs_of = mean_logprobs if options.length_normalised else sequence_logprobs
-        # The reference never moves, so each pair's reference logprobs are worked out once per run: they are
-        # kept with the checkpoint, because another batch would round them differently. By content, since records of
-        # the training and of the validation file may share their ids.
-        self.reference: dict[str, Tensor] = {}
 
     @property
     def readings(self) -> Mapping[str, str]:
         return readings(self.options)
 
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
+        self.context = context
         self.policy = context.policy
-        self.max_new_tokens = context.sampling.max_new_tokens
         return {"policy": self.policy.train_role("policy")}
 
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[ReferencedPair]:
-        new = {content_key(row): row for row in rows if content_key(row) not in self.reference}
-        if new:
-            logprobs = self._pair_logprobs(list(new.values()), "reference")
-            self.reference.update(zip(new, logprobs.float().cpu(), strict=True))
+        logprobs = [pad(each) for each in self.context.reference_logprobs(rows)]
         return [
             ReferencedPair(
                 record_id=row.record_id,
                 prompt=row.prompt,
                 completions=row.completions,
-                ref_logprobs=self.reference[content_key(row)],
+                ref_logprobs=self.logprobs_of(each, completion_mask(row)),
             )
-            for row in rows
+            for row, each in zip(rows, logprobs, strict=True)
         ]
 
     def loss(self, rows: Sequence[ReferencedPair], totals: Totals) -> Loss:
-        chosen, rejected = self._pair_logprobs(rows, "policy").unbind(1)
+        scored = self.policy.score(rows)
+        chosen, rejected = self.logprobs_of(scored.logprobs, scored.mask).view(-1, 2).unbind(1)
         ref_chosen, ref_rejected = torch.stack([row.ref_logprobs for row in rows]).to(chosen).unbind(1)
         losses = self.objective.loss(chosen, rejected, ref_chosen, ref_rejected)
         with torch.no_grad():
@@ -100,19 +94,19 @@ class DPO(BaseTrainer[ReferencedPair]):
 
     def _drift(self, rows: Sequence[AnyRow], totals: Totals, seed: int) -> Mapping[str, Tensor]:
         """KL (nats per completion), entropy (nats per token) and length of samples at temperature 1."""
-        spec = SamplingSpec(max_new_tokens=self.max_new_tokens)
+        spec = SamplingSpec(max_new_tokens=self.context.sampling.max_new_tokens)
         prompts = [AnyRow(record_id=row.record_id, prompt=row.prompt) for row in rows]
         samples = self.policy.sample(prompts, spec, seed=seed)
-        own = self.policy.score(samples, want={"logprobs", "entropy"})
-        reference = self.policy.score(samples, "reference")
-        lengths = own.mask.sum(1)
+        positions = self.options.exact_kl_positions
+        found = self.policy.compare(samples, want={"logprobs", "entropy"}, positions=positions, seed=seed)
+        lengths = found.own.mask.sum(1)
         per_sample = {
-            **sequence_estimates(own.logprobs, reference.logprobs),
-            "entropy": own.entropy.sum(1) / lengths,
+            **sequence_estimates(found.own.logprobs, found.other.logprobs),
+            "entropy": found.own.entropy.sum(1) / lengths,
             "length": lengths.float(),
         }
-        if (positions := self.options.exact_kl_positions) != 0:
-            per_sample["kl_exact"] = self.policy.exact_kl(samples, positions=positions, seed=seed).sum(1)
+        if positions != 0:
+            per_sample["kl_exact"] = found.kl.sum(1)
         return averages(per_sample, totals.rows)
 
     def checks(self) -> Sequence[Check]:
@@ -126,18 +120,7 @@ class DPO(BaseTrainer[ReferencedPair]):
             )
         ]
 
-    def state_dict(self) -> State:
-        return {"reference": dict(self.reference)}
 
-    def load_state_dict(self, state: State) -> None:
-        self.reference = dict(state["reference"])
-
-    def _pair_logprobs(self, rows: Sequence[AnyRow], role: str) -> Tensor:
-        """``[pairs, 2]`` logprobs of (chosen, rejected): of whole sequences, or per token if length-normalised."""
-        scored = self.policy.score(rows, role)
-        return self.logprobs_of(scored.logprobs, scored.mask).view(-1, 2)
-
-
-def content_key(row: AnyRow) -> str:
-    """Of a row's tokens, the same in every process."""
-    return hashlib.sha256(repr((row.prompt, row.completions)).encode()).hexdigest()
+def completion_mask(row: AnyRow) -> Tensor:
+    """bool ``[completions, longest]``, True at tokens."""
+    return pad([torch.ones(len(tokens), dtype=torch.bool) for tokens in row.completions])

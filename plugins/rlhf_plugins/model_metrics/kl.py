@@ -59,13 +59,13 @@ class KL:
 
 def measure(policy: Policy, rows: Sequence[Row], temperature: float) -> dict[str, Tensor]:
     """Each metric as a tensor ``[K]``, nats."""
-    own = policy.score(rows, "policy", want={"logprobs", "entropy"}, temperature=temperature)
-    base = policy.score(rows, "reference", temperature=temperature)
+    found = policy.compare(rows, want={"logprobs", "entropy"}, temperature=temperature)
+    own, base = found.own, found.other
     mask, tokens = own.mask, own.mask.sum(dim=1)
     # Masked first: junk in the padding must not reach expm1, nor a sum.
     logprobs, ref_logprobs = zero_masked(own.logprobs, mask), zero_masked(base.logprobs, mask)
     estimates = sequence_estimates(logprobs, ref_logprobs)
-    exact = zero_masked(policy.exact_kl(rows, temperature=temperature), mask).sum(dim=1)
+    exact = zero_masked(found.kl, mask).sum(dim=1)
     return {
         **{name.removeprefix("kl_"): values for name, values in estimates.items()},
         "exact": exact,

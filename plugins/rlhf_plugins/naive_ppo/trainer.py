@@ -45,7 +45,7 @@ class PPORow(Rollout):
         scores: ``[completions]``, as the reward source gave them; ``part_scores`` is ``[parts, completions]``, and
             ``part_names`` names its lines, one per line.
         exact_kl: ``[completions]``, estimates of each completion's KL from the positions that were measured (nats);
-            empty where none was.
+            zero where none was.
         explained_variance: 1 − Var(returns − values) / Var(returns) of the whole batch, carried by each of its rows.
     """
 
@@ -92,9 +92,12 @@ class PPO(BaseTrainer[PPORow]):
     def collect(self, rows: Sequence[AnyRow], *, seed: int) -> Sequence[PPORow]:
         rollouts = self.policy.sample(rows, self.context.sampling, seed=seed)
         scores = self.context.score(rollouts)
-        old = self._score(rollouts, {"logprobs"})
+        measured = self.policy.compare(
+            rollouts, want=self._with_values({"logprobs"}, "policy"), temperature=self.context.sampling.temperature,
+            positions=self.options.exact_kl_positions, seed=seed,
+        )  # fmt: skip
+        old, reference = measured.own, measured.other
         before = old if self.value_role == "policy" else self._score(rollouts, {"values"}, role="value")
-        reference = self._score(rollouts, {"logprobs"}, role="reference")
         rewards = self._rewards(rollouts, scores, reference)
         advantages, returns = estimate_advantages(
             rewards, before.values, before.mask, gamma=self.options.gamma, gae_lambda=self.options.gae_lambda
@@ -105,7 +108,7 @@ class PPO(BaseTrainer[PPORow]):
             "old_logprobs": old.logprobs, "ref_logprobs": reference.logprobs, "values": before.values,
             "advantages": advantages, "returns": returns,
         }  # fmt: skip
-        return ppo_rows(rollouts, scores, columns, before.mask, self._exact_kl(rollouts, seed), explained)
+        return ppo_rows(rollouts, scores, columns, before.mask, measured.kl.sum(1).cpu(), explained)
 
     def loss(self, rows: Sequence[PPORow], totals: Totals) -> Loss:
         now = self._score(rows, {"logprobs", "entropy"})
@@ -198,9 +201,13 @@ class PPO(BaseTrainer[PPORow]):
         self.normaliser.load_state_dict(state["normaliser"])
 
     def _score(self, rows: Sequence[AnyRow], want: Set[Output], *, role: str = "policy") -> Scored:
-        """One forward pass at the temperature that the rollouts were sampled at; a shared value head rides along."""
-        wanted: Set[Output] = {*want, "values"} if role == self.value_role else want
-        return self.policy.score(rows, role, want=wanted, head="value", temperature=self.context.sampling.temperature)
+        """One forward pass at the temperature that the rollouts were sampled at."""
+        temperature = self.context.sampling.temperature
+        return self.policy.score(rows, role, want=self._with_values(want, role), head="value", temperature=temperature)
+
+    def _with_values(self, want: Set[Output], role: str) -> Set[Output]:
+        """A value head on the policy's trunk rides along."""
+        return {*want, "values"} if role == self.value_role else want
 
     def _rewards(self, rollouts: Sequence[Rollout], scores: Scores, reference: Scored) -> Tensor:
         ref_logprobs = reference.logprobs
@@ -211,14 +218,6 @@ class PPO(BaseTrainer[PPORow]):
             column(rollouts, "logprobs").to(ref_logprobs), ref_logprobs, reference.mask,
             kl_coef=self.kl_coef, estimator=self.options.kl_estimator,
         )  # fmt: skip
-
-    def _exact_kl(self, rollouts: Sequence[Rollout], seed: int) -> Tensor:
-        """``[K]``, at the temperature of the rollouts: the KL whose estimates are reported beside it."""
-        positions = self.options.exact_kl_positions
-        if positions == 0:
-            return torch.zeros(0)
-        temperature = self.context.sampling.temperature
-        return self.policy.exact_kl(rollouts, temperature=temperature, positions=positions, seed=seed).sum(1).cpu()
 
     def _moments(self, values: Tensor) -> tuple[float, float]:
         """Mean and standard deviation over all ranks."""

@@ -6,11 +6,10 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from .rows import Codec, Rollout, Row, Scored
+from .rows import Codec, Comparison, Rollout, Row, Scored
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
     from torch.nn import Parameter
 
 Output = Literal["logprobs", "values", "entropy", "last"]
@@ -66,7 +65,8 @@ class Policy(Protocol):
         head: str = "value",
         temperature: float = 1.0,
     ) -> Scored:
-        """One forward pass over all completions of ``rows``. Builds a graph unless grad is off.
+        """One forward pass over all completions of ``rows``. Builds a graph unless grad is off; then the pass may be
+        taken in parts, so that memory does not grow with the number of rows.
 
         ``values`` and ``last`` come from ``head``. Dropout acts only inside a graph and only if the trainer allows it.
         """
@@ -74,21 +74,26 @@ class Policy(Protocol):
     def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
         """``spec.n`` completions per row. The draw depends on (seed, record_id, sample index), not on batching."""
 
-    def exact_kl(
+    def compare(
         self,
         rows: Sequence[Row],
-        *,
         role: str = "policy",
         other: str = "reference",
+        *,
+        want: Set[Output] = frozenset({"logprobs"}),
+        head: str = "value",
         temperature: float = 1.0,
         positions: int | None = None,
         seed: int = 0,
-    ) -> Tensor:
-        """KL(role ‖ other) over the vocabulary at completion positions: nats, ``[K, C]``, zero where masked.
+    ) -> Comparison:
+        """Scores of both roles (``want`` of the first, logprobs of the other) and the exact KL between them.
+
+        A measurement: no graph is built. The KL is over the vocabulary, at completion positions, and comes from the
+        same two forward passes as the scores.
 
         Args:
             temperature: of both distributions.
-            positions: measure so many positions of each completion only, drawn without replacement by (seed,
+            positions: measure the KL at so many positions of each completion only, drawn without replacement by (seed,
                 record_id, completion), not by batching. Each then stands for length / positions of them, the others
-                are zero: a completion's sum is an unbiased estimate of its sum over all positions.
+                are zero: a completion's sum is an unbiased estimate of its sum over all positions. None takes all.
         """

@@ -102,6 +102,9 @@ class Scored:
         values: ``[K, C]``, the head's output at the position that predicts the token.
         entropy: ``[K, C]``, nats, of the distribution that the token was drawn from.
         last: ``[K]`` (``[K, n]`` for a head of n outputs), the head's output at the completion's last real token.
+
+    Attributes:
+        outputs: all of them by name, None where one was not asked for.
     """
 
     def __init__(
@@ -114,10 +117,15 @@ class Scored:
         last: Tensor | None = None,
     ) -> None:
         self.mask = mask
-        self._outputs = {"logprobs": logprobs, "values": values, "entropy": entropy, "last": last}
+        self.outputs: Mapping[str, Tensor | None] = {
+            "logprobs": logprobs,
+            "values": values,
+            "entropy": entropy,
+            "last": last,
+        }
 
     def _output(self, name: str) -> Tensor:
-        output = self._outputs[name]
+        output = self.outputs[name]
         if output is None:
             raise ValueError(f"{name!r} was not computed: add it to want= of score()")
         return output
@@ -137,6 +145,20 @@ class Scored:
     @property
     def last(self) -> Tensor:
         return self._output("last")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What two roles say of the same K completions.
+
+    Args:
+        own, other: their scores.
+        kl: ``[K, C]``, KL(own ‖ other) over the vocabulary, nats; zero where masked or not measured.
+    """
+
+    own: Scored
+    other: Scored
+    kl: Tensor
 
 
 class Codec(Protocol):

@@ -55,6 +55,8 @@ class TrainContext:
         score: ``reward.score`` on rollouts, checked for lengths, NaN and infinities; raises TrainingStopped
             naming source and rows.
         completions: rows with completions as text, one per completion, with their records.
+        reference_logprobs: of each row's completions, token by token (float32 ``[tokens]``, on the CPU), under
+            ``"reference"``. For rows that come again: each is worked out once, and kept for later runs too.
         all_reduce: sums a tensor over ranks, in place, and returns it.
         labels: sorted class names of two-class data; empty otherwise.
     """
@@ -64,6 +66,7 @@ class TrainContext:
     reward: RewardSource | None
     score: Callable[[Sequence[Row]], Scores]
     completions: Callable[[Sequence[Row]], list[Completion]]
+    reference_logprobs: Callable[[Sequence[Row]], Sequence[tuple[Tensor, ...]]]
     all_reduce: Callable[[Tensor], Tensor]
     labels: Sequence[str] = ()
 

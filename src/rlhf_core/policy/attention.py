@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, PreTrainedModel
 
-from .layout import PackedLayout
+from .layout import Layout, PackedLayout
 
 PACKED_ATTENTION: Final = "rlhf_packed"
 
@@ -43,8 +43,11 @@ AttentionInterface.register(PACKED_ATTENTION, packed_attention)
 
 
 @contextmanager
-def attending_packed(model: PreTrainedModel) -> Iterator[None]:
-    """The model attends through :func:`packed_attention` here only: decoding and its owner see it as it was."""
+def attending(model: PreTrainedModel, layout: Layout) -> Iterator[None]:
+    """A packed pass attends through :func:`packed_attention`, here only: decoding sees the model as it was."""
+    if not isinstance(layout, PackedLayout):
+        yield
+        return
     usual = model.config._attn_implementation
     model.config._attn_implementation = PACKED_ATTENTION
     try:
@@ -58,28 +61,31 @@ def attending_packed(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _one_by_one(
-    query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], scale: float | None, dropout: float
+    query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float | None, dropout: float
 ) -> Tensor:
     """A call per sequence: on a CPU a call costs microseconds, and padding the short to the long doubles the work."""
-    parts = (states.transpose(0, 1)[None].split(lengths, dim=2) for states in (query, key, value))
-    outputs = [_attend(*sequence, scale, dropout)[0] for sequence in zip(*parts, strict=True)]
+    queries, keys, values = (
+        torch.split(states.transpose(0, 1)[None], lengths, dim=2) for states in (query, key, value)
+    )
+    outputs = [_attend(q, k, v, scale, dropout)[0] for q, k, v in zip(queries, keys, values, strict=True)]
     return torch.cat(outputs, dim=1).transpose(0, 1)
 
 
 def _padded(
-    query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], scale: float | None, dropout: float
+    query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float | None, dropout: float
 ) -> Tensor:
     """One call for all: an accelerator waits for launches rather than for arithmetic. Filling comes last, unseen."""
-    padded = (pad_sequence(states.split(lengths), batch_first=True).transpose(1, 2) for states in (query, key, value))
-    output = _attend(*padded, scale, dropout).transpose(1, 2)
+    q, k, v = (
+        pad_sequence(list(torch.split(states, lengths)), batch_first=True).transpose(1, 2)
+        for states in (query, key, value)
+    )
+    output = _attend(q, k, v, scale, dropout).transpose(1, 2)
     return torch.cat([sequence[:length] for sequence, length in zip(output, lengths, strict=True)])
 
 
-def _variable_length(
-    query: Tensor, key: Tensor, value: Tensor, lengths: tuple[int, ...], scale: float | None
-) -> Tensor:
+def _variable_length(query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float | None) -> Tensor:
     """One call without padding: flash attention, which CUDA has for half precision."""
-    ends = torch.tensor((0, *lengths), dtype=torch.int32).cumsum(0, dtype=torch.int32).to(query.device)
+    ends = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(query.device)
     longest = max(lengths)
     output: Tensor = varlen_attn(
         query, key, value, ends, ends, longest, longest, scale=scale, window_size=(-1, 0),

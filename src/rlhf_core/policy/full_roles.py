@@ -68,6 +68,9 @@ class FullRoles:
             (f"{role}.{name}", parameter) for role in sorted(self._trained) for name, parameter in self._trainable(role)
         )
 
+    def weights(self, role: str) -> Iterator[tuple[str, Tensor]]:
+        yield from self._network(role).named_parameters()
+
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
         return (
             (f"{role}.{name}", parameter)

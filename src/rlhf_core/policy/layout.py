@@ -88,7 +88,7 @@ class PackedLayout(Layout):
         gather: ``[L]``, where among the S each position's result is (a prompt's in its first completion); or None.
     """
 
-    lengths: tuple[int, ...]
+    lengths: list[int]
     spread: Tensor | None
     gather: Tensor | None
 
@@ -157,7 +157,7 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedLayout:
     return PackedLayout(
         input_ids=_long(tokens, device)[None],
         position_ids=_long(positions, device)[None],
-        lengths=tuple(lengths),
+        lengths=lengths,
         spread=_long(spread, device) if shares else None,
         gather=_long((gather[position] for position in range(len(tokens))), device) if shares else None,
         completions=len(lengths),

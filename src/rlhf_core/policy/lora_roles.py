@@ -99,6 +99,13 @@ class LoraRoles:
     def trained(self) -> Iterator[tuple[str, Parameter]]:
         return (item for item in self._named() if any(self._belongs(item[0], role) for role in self._trained))
 
+    def weights(self, role: str) -> Iterator[tuple[str, Tensor]]:
+        return (
+            (name.replace(".base_layer", ""), parameter)
+            for name, parameter in self._peft.named_parameters()
+            if ".lora_" not in name or self._belongs(name, role)
+        )
+
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
         trained = dict(self.trained())
         return (item for item in self._peft.named_parameters() if item[0] not in trained)

@@ -17,7 +17,7 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.rows import Row
 from rlhf_core.math.logprobs import token_logprobs
 
-from .attention import attending_packed
+from .attention import attending
 from .layout import Layout, PackedLayout, PaddedLayout, pack, pad
 from .vocabulary import logits
 
@@ -35,11 +35,13 @@ HALF_TOLERANCE: Final = 0.1
 
 
 def hidden_states(model: PreTrainedModel, layout: Layout) -> Tensor:
-    """Last hidden states of all positions, ``[B·L, hidden]``, for the layout's flat indices."""
+    """Last hidden states of all positions, ``[B·L, hidden]``, for the layout's flat indices.
+
+    A packed layout takes a model that attends to it (:func:`.attention.attending`).
+    """
     inputs = {"input_ids": layout.input_ids, "position_ids": layout.position_ids, "use_cache": False}
     if isinstance(layout, PackedLayout):
-        with attending_packed(model):
-            output = model.base_model(**inputs, layout=layout)
+        output = model.base_model(**inputs, layout=layout)
     else:
         assert isinstance(layout, PaddedLayout)
         output = model.base_model(**inputs, attention_mask=layout.attention_mask)
@@ -112,5 +114,7 @@ def _plain_logprobs(model: PreTrainedModel, row: Row) -> Tensor:
 
 def _difference(model: PreTrainedModel, rows: list[Row], name: LayoutName, expected: Tensor) -> float:
     layout = lay_out(rows, name, model.device)
-    found = token_logprobs(logits(model, hidden_states(model, layout)[layout.sources]), layout.targets)
+    with attending(model, layout):
+        states = hidden_states(model, layout)[layout.sources]
+    found = token_logprobs(logits(model, states), layout.targets)
     return float((found - expected).abs().max())

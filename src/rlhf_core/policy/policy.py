@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from transformers import PreTrainedModel
 
 from rlhf_core.contract.backbone import Trunk
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import require_same_base
 from rlhf_core.contract.policy import Output, SamplingSpec
-from rlhf_core.contract.rows import Codec, Rollout, Row, Scored
+from rlhf_core.contract.rows import Codec, Comparison, Rollout, Row, Scored
 
 from . import decoding, saving
+from .attention import attending
+from .batching import micro_batches
 from .drawing import draw_positions
+from .fingerprints import fingerprint
 from .full_roles import FullRoles
 from .heads import Heads
-from .layout import Reading
+from .layout import Layout, Reading
 from .lora_roles import LoraRoles
 from .packing import choose_layout, hidden_states, lay_out, use_fast_gelu
+from .reading import Wanted, join_grids, join_scored, read_out
+from .recomputing import recomputing
 from .roles import Roles
-from .vocabulary import kl_divergences, token_statistics
+from .vocabulary import kl_divergences
 
 LOGPROBS: Set[Output] = frozenset({"logprobs"})
+PASS_TOKENS = 8192
 
 
 class TrunkPolicy:
@@ -41,6 +50,8 @@ class TrunkPolicy:
     Attributes:
         layout: ``"packed"``, or ``"padded"`` for models whose attention cannot be packed: slower, the same numbers.
         allow_dropout: whether dropout acts in passes that build a graph.
+        recompute: whether passes that build a graph keep the inputs of layers only (gradient checkpointing).
+        pass_tokens: most tokens in one forward pass that builds none.
         context_length: tokens of prompt and completion together.
 
     Raises:
@@ -59,6 +70,8 @@ class TrunkPolicy:
         self.base = dict(trunk.base)
         self.context_length = context_length(trunk)
         self.allow_dropout = False
+        self.recompute = False
+        self.pass_tokens = PASS_TOKENS
         self.roles: Roles = roles or start_roles(trunk, seed=seed)
         self.heads = Heads(trunk.model.config.hidden_size, device)
 
@@ -74,31 +87,10 @@ class TrunkPolicy:
         head: str = "value", temperature: float = 1.0,
     ) -> Scored:  # fmt: skip
         """See the contract. Raises RLHFError naming a row that exceeds the context."""
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}: logprobs need a temperature above 0")
-        layout = lay_out(self._checked(rows), self.layout, self.device)
-        values: Tensor | None = None
-        last: Tensor | None = None
-        statistics: tuple[Tensor, ...] = ()
-        with self.roles.acting(role) as model:
-            model.train(self.allow_dropout and torch.is_grad_enabled())
-            hidden = hidden_states(model, layout)
-            states = hidden[layout.sources]
-            if "values" in want:
-                values = layout.to_grid(self.heads.apply_to(states, head))
-            if "last" in want:
-                last = self.heads.apply_to(hidden[layout.last], head)
-            if want & {"logprobs", "entropy"}:
-                statistics = token_statistics(
-                    model, states, layout.targets, temperature=temperature, with_entropy="entropy" in want
-                )
-        return Scored(
-            mask=layout.mask,
-            logprobs=layout.to_grid(statistics[0]) if "logprobs" in want else None,
-            entropy=layout.to_grid(statistics[1]) if "entropy" in want else None,
-            values=values,
-            last=last,
-        )
+        reading = Wanted(want, head, temperature)
+        if torch.is_grad_enabled():
+            return self._pass(self._checked(rows), role, reading)[0]
+        return join_scored([self._pass(part, role, reading)[0] for part in self._parts(rows)])
 
     def sample(self, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, role: str = "policy") -> list[Rollout]:
         """See the contract and :func:`rlhf_core.policy.decoding.sample`."""
@@ -109,25 +101,23 @@ class TrunkPolicy:
             return decoding.sample(model, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length)
 
     @torch.no_grad()
-    def exact_kl(
-        self, rows: Sequence[Row], *, role: str = "policy", other: str = "reference", temperature: float = 1.0,
-        positions: int | None = None, seed: int = 0,
-    ) -> Tensor:  # fmt: skip
-        """See the contract. A measurement: no graph is built."""
-        rows = self._checked(rows)
-        layout = lay_out(rows, self.layout, self.device)
-        drawn, stands_for = draw_positions(rows, positions, seed=seed)
-        sources = layout.sources[drawn.to(self.device)]
-        with self.roles.acting(other) as model:
-            other_hidden = hidden_states(model.eval(), layout)[sources]
-            other_model = model
-        with self.roles.acting(role) as model:
-            hidden = hidden_states(model.eval(), layout)[sources]
+    def compare(
+        self, rows: Sequence[Row], role: str = "policy", other: str = "reference", *, want: Set[Output] = LOGPROBS,
+        head: str = "value", temperature: float = 1.0, positions: int | None = None, seed: int = 0,
+    ) -> Comparison:  # fmt: skip
+        """See the contract. Raises RLHFError naming a row that exceeds the context."""
+        found = []
+        for part in self._parts(rows):
+            drawn, stands_for = (t.to(self.device) for t in draw_positions(part, positions, seed=seed))
+            scored, layout, model, states = self._pass(part, role, Wanted(want, head, temperature))
             # Roles of one trunk differ in hidden states alone: the output layer is never adapted.
-            found = kl_divergences(model, hidden, other_model, other_hidden, temperature=temperature)
-        flat = found.new_zeros(len(layout.sources))
-        flat[drawn.to(self.device)] = found * stands_for.to(found)
-        return layout.to_grid(flat)
+            other_scored, _, other_model, other_states = self._pass(part, other, Wanted(LOGPROBS, head, temperature))
+            kl = kl_divergences(model, states[drawn], other_model, other_states[drawn], temperature=temperature)
+            flat = kl.new_zeros(len(states))
+            flat[drawn] = kl * stands_for.to(kl)
+            found.append((scored, other_scored, layout.to_grid(flat)))
+        own, others, divergences = zip(*found, strict=True)
+        return Comparison(join_scored(own), join_scored(others), join_grids(divergences))
 
     def trained(self) -> dict[str, Parameter]:
         """Trained parameters of roles and heads, by names that are the same in every process."""
@@ -136,6 +126,10 @@ class TrunkPolicy:
     def frozen(self) -> dict[str, Tensor]:
         """Weights in memory that no update may move, by stable names: of the trunk under adapters, of the reference."""
         return {name: parameter.detach() for name, parameter in self.roles.frozen()}
+
+    def fingerprint(self, role: str) -> str:
+        """Of the weights that answer as ``role`` and of the model's configuration, as they are now."""
+        return fingerprint(self.roles.weights(role), self.roles.model.config)
 
     @property
     def keeps_reference(self) -> bool:
@@ -184,6 +178,28 @@ class TrunkPolicy:
             head = f"head {name.split('.')[1]}"
             counts[head] = counts.get(head, 0) + parameter.numel()
         return counts
+
+    def _pass(self, rows: list[Row], role: str, wanted: Wanted) -> tuple[Scored, Layout, PreTrainedModel, Tensor]:
+        """One forward pass: what was asked for, its layout, the network, and the hidden states before each token."""
+        layout = lay_out(rows, self.layout, self.device)
+        graph = torch.is_grad_enabled()
+        with self._answering(role, layout, dropout=self.allow_dropout and graph) as model:
+            again = partial(self._answering, role, layout, dropout=self.allow_dropout)
+            with recomputing(model, again) if self.recompute and graph else nullcontext():
+                hidden = hidden_states(model, layout)
+            states = hidden[layout.sources]
+            return read_out(model, self.heads, hidden, states, layout, wanted), layout, model, states
+
+    @contextmanager
+    def _answering(self, role: str, layout: Layout, *, dropout: bool) -> Iterator[PreTrainedModel]:
+        """All that a forward pass depends on beside its input."""
+        with self.roles.acting(role) as model, attending(model, layout):
+            if model.training is not dropout:
+                model.train(dropout)
+            yield model
+
+    def _parts(self, rows: Sequence[Row]) -> list[list[Row]]:
+        return micro_batches(self._checked(rows), self.pass_tokens)
 
     def _checked(self, rows: Sequence[Row]) -> list[Row]:
         """Rows that have completions, none of them too long."""

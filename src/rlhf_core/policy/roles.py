@@ -37,6 +37,9 @@ class Roles(Protocol):
     def trained(self) -> Iterator[tuple[str, Parameter]]:
         """Trained parameters by stable names."""
 
+    def weights(self, role: str) -> Iterator[tuple[str, Tensor]]:
+        """All that a role's answers depend on, by stable names."""
+
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
         """Weights in memory that no update may move, by stable names."""
 

@@ -14,8 +14,13 @@ from transformers import PreTrainedModel
 from rlhf_core.math.kl import exact_kl
 from rlhf_core.math.logprobs import entropy, token_logprobs
 
+TileFunction: TypeAlias = Callable[[Tensor, slice], tuple[Tensor, ...]]
+"""Hidden states of a tile ``[rows, hidden]`` and its rows, to numbers per row, each ``[rows]``."""
+Project: TypeAlias = Callable[[Tensor], Tensor]
+"""Hidden states ``[N, hidden]`` to logits, float32 ``[N, vocabulary]``."""
+
 TILE_ROWS = 128
-"""Positions in one tile. Fewer make the matrix products thin, more leave the processor's cache (32 to 256 were tried)."""
+"""Positions in one tile. Fewer make the matrix products thin, more leave the processor's cache (64 to 1024 tried)."""
 
 
 def logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
@@ -64,21 +69,21 @@ def kl_divergences(
 
 
 def _by_tiles(function: TileFunction, hidden: Tensor) -> tuple[Tensor, ...]:
-    return tuple(
-        torch.cat(column) for column in zip(*(function(hidden[rows], rows) for rows in _tiles(hidden)), strict=True)
-    )
+    parts = [function(hidden[rows], rows) for rows in _tiles(hidden)]
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
 
 def _tiles(hidden: Tensor) -> list[slice]:
-    return [slice(start, start + TILE_ROWS) for start in range(0, len(hidden), TILE_ROWS)]
+    """At least one, maybe empty."""
+    return [slice(start, start + TILE_ROWS) for start in range(0, max(len(hidden), 1), TILE_ROWS)]
 
 
 class _Statistics(torch.autograd.Function):
     """Logprobs, and entropies if asked for, under an output layer that is not trained.
 
-    The gradient of a logprob by the logits is known with the logits (one at the target, minus the probabilities), so it
-    is carried back to the hidden state while the tile is there: ``[M, hidden]`` is kept in place of ``[M, vocabulary]``,
-    and the logits are worked out once. That of an entropy, which most losses never ask for, costs them a second time.
+    The gradient of a logprob by the logits is known with the logits (one at the target, minus the probabilities), so
+    it is carried back to the hidden state while the tile is there: ``[M, hidden]`` is kept, not ``[M, vocabulary]``,
+    and the logits are worked out once. That of an entropy, which few losses ask for, costs them a second time.
     """
 
     @staticmethod

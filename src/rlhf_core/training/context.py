@@ -11,6 +11,7 @@ from ..contract.records import PromptRecord, Record, prompt_text
 from ..contract.reward import Completion, RewardSource
 from ..contract.rows import Codec, Rollout, Row
 from ..contract.trainer import TrainContext
+from .reference import ReferenceLogprobs
 from .scoring import CheckedScores
 from .world import World
 
@@ -25,6 +26,8 @@ class TrainablePolicy(Policy, Protocol):
     """A policy that can be checkpointed: :class:`rlhf_core.policy.policy.TrunkPolicy`."""
 
     allow_dropout: bool
+    pass_tokens: int
+    recompute: bool
 
     @property
     def keeps_reference(self) -> bool: ...
@@ -32,6 +35,8 @@ class TrainablePolicy(Policy, Protocol):
     def trained(self) -> Mapping[str, Parameter]: ...
 
     def frozen(self) -> Mapping[str, Tensor]: ...
+
+    def fingerprint(self, role: str) -> str: ...
 
     def readings(self, rows: Sequence[Row]) -> Sequence[Reading]: ...
 
@@ -65,6 +70,7 @@ def build_context(
         reward=reward,
         score=CheckedScores(reward, completions),
         completions=completions,
+        reference_logprobs=ReferenceLogprobs(policy),
         all_reduce=world.all_reduce,
         labels=tuple(labels),
     )

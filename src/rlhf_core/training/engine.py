@@ -97,6 +97,7 @@ class Engine:
             policy, sampling=sampling, reward=reward, records=records, labels=labels, world=self.world
         )
         policy.allow_dropout = trainer.dropout_ok if options.dropout is None else options.dropout
+        policy.pass_tokens, policy.recompute = options.micro_batch_tokens, options.gradient_checkpointing
         randomness.seed_all(derive(seed, "prepare"))
         groups = trainer.prepare(context)
         self.invariants = Invariants(

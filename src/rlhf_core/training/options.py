@@ -47,6 +47,8 @@ class TrainingOptions(Options):
     """Rows per batch, over all processes."""
     micro_batch_tokens: int = Field(default=4096, gt=0)
     """Most tokens in one forward pass (a longer row goes alone); bounds memory, does not change the result."""
+    gradient_checkpointing: bool = False
+    """Keep the inputs of layers only and compute the layers again in the backward pass: less memory, more time."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Peak learning rate of AdamW."""
     learning_rates: dict[str, float] = Field(default_factory=dict)
@@ -109,6 +111,9 @@ class TrainingOptions(Options):
 
 
 NOT_IN_IDENTITY = frozenset(
-    {"keep_checkpoints", "save_every", "sample_prompts", "log_every", "paranoid", "alarms", "device", "precision"}
-)
+    {
+        "gradient_checkpointing", "keep_checkpoints", "save_every", "sample_prompts", "log_every", "paranoid", "alarms",
+        "device", "precision",
+    }
+)  # fmt: skip
 """May change when a run goes on: no weight depends on them; what device and precision come to is compared apart."""

@@ -14,7 +14,8 @@ from ..contract.errors import RLHFError, TrainingStopped
 from ..contract.policy import Params
 from ..contract.rows import Row
 from ..contract.trainer import Check, Trainer
-from .batching import count_over_ranks, micro_batches
+from ..policy.batching import micro_batches
+from .batching import count_over_ranks
 from .context import TrainablePolicy
 from .invariants.movement import Movement
 from .options import TrainingOptions

@@ -16,7 +16,8 @@ from ..contract.policy import SamplingSpec
 from ..contract.rows import Row
 from ..contract.trainer import TrainContext, Trainer
 from ..math.averages import reported
-from .batching import count, micro_batches
+from ..policy.batching import micro_batches
+from .batching import count
 from .health.text import text_health
 from .options import TrainingOptions
 from .precision import autocast

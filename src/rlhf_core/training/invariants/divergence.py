@@ -21,7 +21,7 @@ def require_kl(policy: TrainablePolicy, rows: Sequence[Row], *, fresh: bool) -> 
     Args: fresh: nothing was trained yet, so the policy is the reference.
     Raises: TrainingStopped.
     """
-    kl = policy.exact_kl(rows)
+    kl = policy.compare(rows).kl
     least, most = float(kl.min()), float(kl.max())
     if not least >= -TOLERANCE:
         raise violated(
