@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Rlhf
 from judge_servers import Request, Response, ScriptedServer, reply, serving
 
+from conftest import Rlhf
 from rlhf_core.store.replies import DEFAULT_REPLIES, SQLiteReplies
 from rlhf_plugins.chatgpt_judge.protocol import bundled_protocols
 

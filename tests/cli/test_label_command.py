@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conftest import Rlhf
 
 LABEL = [sys.executable, "-u", "-m", "rlhf_core.cli.main", "label"]

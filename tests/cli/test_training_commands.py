@@ -10,9 +10,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import RECIPE, Rlhf, make_base, write_rows
 
 import rlhf_core
+from conftest import RECIPE, Rlhf, make_base, write_rows
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.recipe.observing import Listener
 
