@@ -74,20 +74,16 @@ def faults() -> dict[str, Response]:
 
 def test_of_five_hundred_items_none_is_lost_none_wrong_and_none_asked_again(tmp_path: Path) -> None:
     """30 % of the calls fail, in 14 ways. What is due does not depend on the order of arrival: it is drawn per item."""
-    kinds, answered, sent = faults(), set(), dict[str, int]()
-    asked_again, lock = [], threading.Lock()
+    kinds, sent, lock = faults(), dict[str, int](), threading.Lock()
     draws = {number: random.Random(number) for number in range(500)}
 
     def script(request: Request, _: int) -> Response:
         number = item(request)
         with lock:
-            if number in answered:
-                asked_again.append(number)
             if draws[number].random() < 0.3:
                 kind = draws[number].choice(list(kinds))
                 sent[kind] = sent.get(kind, 0) + 1
                 return kinds[kind]
-            answered.add(number)
         return reply({**GRADE, "funny": 1 + number % 5, "reason": f"text number {number}"})
 
     store = tmp_path / "replies.sqlite"
@@ -96,14 +92,22 @@ def test_of_five_hundred_items_none_is_lost_none_wrong_and_none_asked_again(tmp_
         calls = SQLiteReplies(store).calls()
         assert len(calls) == len(server.requests)
     assert set(sent) == set(kinds)
+    # What arrived counts, not what was sent: on a busy machine a good reply may come after its time, too.
+    arrived, asked_again = set[int](), []
+    for call in calls:
+        number = item(dict(call.request))
+        if number in arrived:
+            asked_again.append(number)
+        if call.outcome == "valid":
+            arrived.add(number)
     assert asked_again == []
     assert len(grades) == 500
     for number, grade in enumerate(grades):
         if grade.outcome == "valid":
-            assert number in answered
+            assert number in arrived
             assert (grade.reason, grade.criteria["funny"]) == (f"text number {number}", 1 + number % 5)
         else:
-            assert number not in answered
+            assert number not in arrived
             assert (grade.score, grade.success, grade.criteria) == (None, None, {})
     outcomes = {grade.outcome for grade in grades}
     assert "refused" in outcomes
