@@ -15,6 +15,8 @@ from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -72,13 +74,28 @@ def tiny_gpt2(seed: int = 0, **changes: Any) -> PreTrainedModel:
     return GPT2LMHeadModel(GPT2Config(**(settings | changes))).eval()
 
 
-def tiny_llama() -> PreTrainedModel:
+def tiny_llama(**changes: Any) -> PreTrainedModel:
     torch.manual_seed(0)
-    config = LlamaConfig(
+    settings = {
+        "vocab_size": VOCABULARY, "max_position_embeddings": 32, "hidden_size": 32, "intermediate_size": 64,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "bos_token_id": EOS, "eos_token_id": EOS,
+    }  # fmt: skip
+    return LlamaForCausalLM(LlamaConfig(**(settings | changes))).eval()
+
+
+def tiny_grouped_llama() -> PreTrainedModel:
+    """Four query heads on two of keys and values; weights large enough for logprobs to differ between contexts."""
+    return tiny_llama(num_attention_heads=4, num_key_value_heads=2, initializer_range=0.2)
+
+
+def tiny_neox() -> PreTrainedModel:
+    """Of a type that decodes through transformers' own forward pass."""
+    torch.manual_seed(0)
+    config = GPTNeoXConfig(
         vocab_size=VOCABULARY, max_position_embeddings=32, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, bos_token_id=EOS, eos_token_id=EOS,
+        num_attention_heads=2, initializer_range=0.2, bos_token_id=EOS, eos_token_id=EOS,
     )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
+    return GPTNeoXForCausalLM(config).eval()
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:

@@ -210,6 +210,18 @@ def test_in_bfloat16_the_gap_is_measured_and_a_wrong_temperature_still_stops():
             wrong.require_small(dtype, SAMPLING)
 
 
+def test_with_rollouts_of_8_bit_weights_the_gap_is_a_figure_and_not_a_fault():
+    policy = tiny_policy()
+    policy.train_role("policy")
+    rows = rows_of(8, online=True)
+    spec = dataclasses.replace(SAMPLING, precision="int8")
+    gap = measure_gap(policy, policy.sample(rows, spec, seed=0), spec)
+    assert 1e-4 < gap.gap / gap.tokens < 0.1
+    gap.require_small(torch.float32, spec)
+    with pytest.raises(TrainingStopped, match="nats per token"):
+        gap.require_small(torch.float32, SAMPLING)
+
+
 @pytest.mark.parametrize("changes", [{"top_k": 3}, {"top_p": 0.5}, {"temperature": 0.0}])
 def test_of_truncated_or_greedy_sampling_no_ratio_is_expected(changes):
     policy = tiny_policy()

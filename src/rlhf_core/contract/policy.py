@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
 Output = Literal["logprobs", "values", "entropy", "last"]
+Precision = Literal["full", "int8"]
 Params: TypeAlias = "Sequence[Parameter]"
 
 
@@ -26,6 +27,8 @@ class SamplingSpec:
         top_k, top_p: truncate the distribution before drawing; None leaves it whole. Rollouts that are trained on
             are never truncated (their logprobs would be of another distribution than the loss's).
         n: completions per prompt.
+        precision: ``"int8"`` draws with the weights rounded to 8 bits (float32 models on a CPU; others as they are).
+            Logprobs are those of what was drawn from, so they differ a little from what scoring finds.
     """
 
     max_new_tokens: int
@@ -33,6 +36,7 @@ class SamplingSpec:
     top_k: int | None = None
     top_p: float | None = None
     n: int = 1
+    precision: Precision = "full"
 
 
 class Policy(Protocol):

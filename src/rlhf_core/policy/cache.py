@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
@@ -29,30 +30,33 @@ def as_keyword(model: PreTrainedModel, cache: DynamicCache) -> dict[str, Dynamic
     return {"cache" if "cache" in taken else "past_key_values": cache}
 
 
-class _Room:
+class Room:
     """``[batch, heads, capacity, head size]``; the first ``filled`` tokens are there, the rest is never read."""
 
-    def __init__(self, like: Tensor, capacity: int) -> None:
-        batch, heads, _, size = like.shape
-        self._buffer = like.new_empty(batch, heads, capacity, size)
-        self._filled = 0
+    def __init__(self, start: Tensor, capacity: int) -> None:
+        batch, heads, self._filled, size = start.shape
+        self._buffer = start.new_empty(batch, heads, capacity, size)
+        self.content[:] = start
 
     @property
     def content(self) -> Tensor:
         return self._buffer[:, :, : self._filled]
 
-    def append(self, new: Tensor) -> None:
+    def append(self, new: Tensor) -> Tensor:
+        """``[batch, heads, new, head size]``; returns all there is."""
         start, self._filled = self._filled, self._filled + new.shape[2]
         self._buffer[:, :, start : self._filled] = new
+        return self.content
 
     def repeat(self, repeats: int) -> None:
         self._buffer = self._buffer.repeat_interleave(repeats, dim=0)
 
     def keep(self, indices: Tensor) -> None:
-        """These rows move to the front."""
-        kept = self.content[indices]
+        """These rows move to the front. Only those that are not in their place already are copied."""
+        moved = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+        if len(moved):
+            self._buffer[moved, :, : self._filled] = self._buffer[indices[moved], :, : self._filled]
         self._buffer = self._buffer[: len(indices)]
-        self._buffer[:, :, : self._filled] = kept
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]
@@ -61,15 +65,16 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self._capacity = capacity
-        self._rooms: tuple[_Room, ...] = ()
+        self._rooms: tuple[Room, ...] = ()
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Append ``[batch, heads, new, head size]`` and return all there is."""
         if not self._rooms:
             self.lazy_initialization(key_states, value_states)
-            self._rooms = (_Room(key_states, self._capacity), _Room(value_states, self._capacity))
-        for room, states in zip(self._rooms, (key_states, value_states), strict=True):
-            room.append(states)
+            self._rooms = (Room(key_states, self._capacity), Room(value_states, self._capacity))
+        else:
+            for room, states in zip(self._rooms, (key_states, value_states), strict=True):
+                room.append(states)
         return self._show()
 
     def batch_repeat_interleave(self, repeats: int) -> None:

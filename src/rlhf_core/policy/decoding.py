@@ -1,33 +1,34 @@
-"""The sampling loop: prompts once, a key-value cache, finished rows dropped as they end."""
+"""The sampling loop: prompts once, a key-value cache, samples dropped as they end, logprobs as they are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from rlhf_core.contract.errors import RLHFError, TrainingStopped
 from rlhf_core.contract.policy import SamplingSpec
-from rlhf_core.contract.rows import Rollout, Row
+from rlhf_core.contract.rows import Rollout, Row, Tokens
 
-from .cache import as_keyword, make_cache
 from .drawing import draw, uniforms
+from .quick_linears import quick_linears
+from .runners import Runner
 from .vocabulary import logits
 
 CACHE_BYTES = {"cpu": 2**30, "cuda": 2**33}
 """Keys and values that one batch may hold; more prompts than fit are sampled batch by batch."""
 
-DROP_SHARE = 8
-"""Finished rows are dropped once they are one in eight: each time costs a copy of the cache."""
+LOOK_EVERY = {"cpu": 1, "cuda": 16}
+"""Steps between two looks at what has ended. On a GPU a look waits for all that was asked of it before."""
 
 
 @torch.no_grad()
 def sample(
-    model: PreTrainedModel, rows: Sequence[Row], spec: SamplingSpec, *, seed: int, eos: int, context_length: int
-) -> list[Rollout]:
+    model: PreTrainedModel, runner: Callable[[PreTrainedModel], Runner], rows: Sequence[Row], spec: SamplingSpec, *,
+    seed: int, eos: int, context_length: int,
+) -> list[Rollout]:  # fmt: skip
     """``spec.n`` completions per row, in order. A completion ends at EOS, at ``max_new_tokens``, or with the context.
 
     Raises:
@@ -42,9 +43,10 @@ def sample(
     # Prompts of like length share a batch: little padding. What is drawn does not depend on it.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].prompt))
     rollouts: dict[int, Rollout] = {}
-    for indices in _batches(model, order, rows, spec):
-        batch = _Batch.begin(model, [rows[index] for index in indices], spec, seed, eos, context_length)
-        rollouts |= zip(indices, batch.finish(), strict=True)
+    with quick_linears(model, spec.precision, rows=len(rows) * spec.n):
+        for indices in _batches(model, order, rows, spec):
+            batch = _Batch(model, runner(model), [rows[index] for index in indices], spec, seed, eos, context_length)
+            rollouts |= zip(indices, batch.finish(), strict=True)
     return [rollouts[index] for index in range(len(rows))]
 
 
@@ -65,119 +67,102 @@ def _batches(
         yield batch
 
 
-@dataclass
 class _Batch:
-    """Samples on their way. S samples in all; the first ``len(live)`` rows of the state belong to ``live``.
+    """Samples on their way, S of them, fewer as they end.
 
-    Args:
-        uniform: ``[S, max_new_tokens]``. limits: ``[S]``, how many tokens each may have.
-        tokens, logprobs: ``[S, max_new_tokens]``, filled column by column. lengths: ``[S]``, known once a sample ended.
-        live: indices of the samples still in the cache. mask: ``[live, seen]``, 1 at real tokens.
-        next_position: ``[live]``.
-        next_logits: ``[live, vocabulary]``.
+    The i-th row of every tensor, of ``live`` and of the runner's state belongs to one sample; the last one takes the
+    place of one that ended, so that only its own state is copied.
+
+    Attributes:
+        live: numbers of the samples in those rows: row · n + index.
+        limits: how many tokens each may have.
+        uniform, tokens, logprobs: ``[S, max_new_tokens]``, the latter two filled column by column.
+        ended: tokens and logprobs of the samples that are no longer live.
     """
 
-    model: PreTrainedModel
-    rows: Sequence[Row]
-    spec: SamplingSpec
-    eos: int
-    uniform: Tensor
-    limits: Tensor
-    tokens: Tensor
-    logprobs: Tensor
-    lengths: Tensor
-    live: Tensor
-    mask: Tensor
-    next_position: Tensor
-    next_logits: Tensor
-    cache: DynamicCache
-
-    @classmethod
-    def begin(
-        cls, model: PreTrainedModel, rows: Sequence[Row], spec: SamplingSpec, seed: int, eos: int, context_length: int
-    ) -> _Batch:
-        """Run the prompts, left-padded, and share each one's cache among its samples."""
-        device, longest = model.device, max(len(row.prompt) for row in rows)
-        filled = [(0,) * (longest - len(row.prompt)) + row.prompt for row in rows]
-        lengths = torch.tensor([len(row.prompt) for row in rows], device=device)
-        mask = (torch.arange(longest, device=device) >= longest - lengths[:, None]).long()
-        cache = make_cache(model, longest + spec.max_new_tokens)
-        output = model.base_model(
-            input_ids=torch.tensor(filled, device=device), attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0), use_cache=True, **as_keyword(model, cache),
-        )  # fmt: skip
-        next_logits = logits(model, output.last_hidden_state[:, -1])
-        if spec.n > 1:
-            cache.batch_repeat_interleave(spec.n)
-        count = len(rows) * spec.n
+    def __init__(
+        self, model: PreTrainedModel, runner: Runner, rows: Sequence[Row], spec: SamplingSpec, seed: int, eos: int,
+        context_length: int,
+    ) -> None:  # fmt: skip
+        self.model, self.runner, self.rows, self.spec, self.eos = model, runner, rows, spec, eos
+        device = model.device
+        self.live = list(range(len(rows) * spec.n))
+        self.limits = [
+            min(spec.max_new_tokens, context_length - len(row.prompt)) for row in rows for _ in range(spec.n)
+        ]
         drawn = [uniforms(seed, row.record_id, i, spec.max_new_tokens) for row in rows for i in range(spec.n)]
-        lengths = lengths.repeat_interleave(spec.n)
-        return cls(
-            model=model, rows=rows, spec=spec, eos=eos, cache=cache,
-            uniform=torch.stack(drawn).to(device),
-            limits=(context_length - lengths).clamp(max=spec.max_new_tokens),
-            tokens=torch.zeros(count, spec.max_new_tokens, dtype=torch.long, device=device),
-            logprobs=torch.zeros(count, spec.max_new_tokens, device=device),
-            lengths=torch.zeros(count, dtype=torch.long, device=device),
-            live=torch.arange(count, device=device),
-            mask=mask.repeat_interleave(spec.n, 0),
-            next_position=lengths,
-            next_logits=next_logits.repeat_interleave(spec.n, 0),
-        )  # fmt: skip
+        self.uniform = torch.stack(drawn).to(device)
+        self.tokens = torch.zeros(self.uniform.shape, dtype=torch.long, device=device)
+        self.logprobs = torch.zeros_like(self.uniform)
+        self.ended: dict[int, tuple[Tokens, Tensor]] = {}
 
     def finish(self) -> list[Rollout]:
         """Draw until every sample has ended."""
+        hidden = self.runner.start([row.prompt for row in self.rows], self.spec.max_new_tokens)
+        scores = logits(self.model, hidden).repeat_interleave(self.spec.n, 0)
+        self.runner.repeat(self.spec.n)
+        looked, every = 0, LOOK_EVERY.get(self.model.device.type, 1)
         for step in range(self.spec.max_new_tokens):
-            tokens, logprobs = draw(self.next_logits, self.uniform[self.live, step], self.spec)
-            self.tokens[self.live, step] = tokens
-            self.logprobs[self.live, step] = logprobs
-            running = self.lengths[self.live] == 0
-            ended = running & ((tokens == self.eos) | (self.limits[self.live] == step + 1))
-            self.lengths[self.live[ended]] = step + 1
-            running &= ~ended
-            left = int(running.sum())
-            if left == 0:
-                break
-            if len(running) - left >= len(running) / DROP_SHARE:
-                tokens = self._keep(running.nonzero()[:, 0], tokens)
-            self._advance(tokens)
+            tokens, self.logprobs[:, step] = draw(scores, self.uniform[:, step], self.spec)
+            self.tokens[:, step] = tokens
+            if (step + 1) % every == 0 or step + 1 == self.spec.max_new_tokens:
+                keep = self._look(looked, step + 1)
+                looked = step + 1
+                if not self.live:
+                    break
+                tokens = tokens if keep is None else tokens[keep]
+            scores = logits(self.model, self.runner.advance(tokens))
         return self._rollouts()
 
-    def _keep(self, indices: Tensor, tokens: Tensor) -> Tensor:
-        self.cache.batch_select_indices(indices)
-        self.live, self.mask = self.live[indices], self.mask[indices]
-        self.next_position = self.next_position[indices]
-        return tokens[indices]
+    def _look(self, start: int, stop: int) -> Tensor | None:
+        """Note which samples ended within these columns and drop them; the rows that stay, None for all of them."""
+        stay = []
+        for place, drawn in enumerate(self.tokens[:, start:stop].tolist()):
+            length = self._end(place, drawn, start)
+            if length is None:
+                stay.append(place)
+            else:
+                self.ended[self.live[place]] = (
+                    tuple(self.tokens[place, :length].tolist()),
+                    self.logprobs[place, :length].clone(),
+                )
+        if len(stay) == len(self.live):
+            return None
+        order = _closed_up(stay)
+        self.live = [self.live[place] for place in order]
+        keep = torch.tensor(order, dtype=torch.long, device=self.uniform.device)
+        self.uniform, self.tokens, self.logprobs = self.uniform[keep], self.tokens[keep], self.logprobs[keep]
+        if order:
+            self.runner.keep(keep)
+        return keep
 
-    def _advance(self, tokens: Tensor) -> None:
-        self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
-        output = self.model.base_model(
-            input_ids=tokens[:, None], attention_mask=self.mask, position_ids=self.next_position[:, None],
-            use_cache=True, **as_keyword(self.model, self.cache),
-        )  # fmt: skip
-        self.next_logits = logits(self.model, output.last_hidden_state[:, -1])
-        # A sample that ended but is not dropped yet runs on, unread; at the context's end it stays where it is.
-        context = getattr(self.model.config, "max_position_embeddings", None)
-        self.next_position = self.next_position + 1
-        if context is not None:
-            self.next_position = self.next_position.clamp(max=context - 1)
+    def _end(self, place: int, drawn: Sequence[int], start: int) -> int | None:
+        """Tokens of the sample if it ended among those just ``drawn``, the first of them in column ``start``."""
+        if self.eos in drawn:
+            return min(start + drawn.index(self.eos) + 1, self.limits[self.live[place]])
+        limit = self.limits[self.live[place]]
+        return limit if limit <= start + len(drawn) else None
 
     def _rollouts(self) -> list[Rollout]:
-        lengths = self.lengths.tolist()
-        tokens = [tuple(row[:length]) for row, length in zip(self.tokens.tolist(), lengths, strict=True)]
-        logprobs = [row[:length].clone() for row, length in zip(self.logprobs, lengths, strict=True)]
-        if not all(bool(torch.isfinite(row).all()) for row in logprobs):
+        if not all(bool(torch.isfinite(logprobs).all()) for _, logprobs in self.ended.values()):
             raise TrainingStopped("sampling: the model's logits are NaN or infinite; the weights are broken")
         rollouts = []
         for index, row in enumerate(self.rows):
-            own = slice(index * self.spec.n, (index + 1) * self.spec.n)
+            completions, logprobs = zip(
+                *(self.ended[number] for number in range(index * self.spec.n, (index + 1) * self.spec.n)), strict=True
+            )
             rollouts.append(
                 Rollout(
-                    record_id=row.record_id,
-                    prompt=row.prompt,
-                    completions=tuple(tokens[own]),
-                    logprobs=tuple(logprobs[own]),
-                    finished=tuple(c[-1] == self.eos for c in tokens[own]),
+                    record_id=row.record_id, prompt=row.prompt, completions=completions, logprobs=logprobs,
+                    finished=tuple(tokens[-1] == self.eos for tokens in completions),
                 )
-            )
+            )  # fmt: skip
         return rollouts
+
+
+def _closed_up(stay: Sequence[int]) -> list[int]:
+    """The same places, those beyond the new end moved into the gaps: ``[0, 2, 3]`` becomes ``[0, 3, 2]``."""
+    count = len(stay)
+    beyond = [place for place in stay if place >= count]
+    staying = set(stay)
+    return [place if place in staying else beyond.pop() for place in range(count)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -31,6 +31,7 @@ from .packing import choose_layout, hidden_states, lay_out, use_fast_gelu
 from .reading import Wanted, join_grids, join_scored, read_out
 from .recomputing import recomputing
 from .roles import Roles
+from .runners import Runner, choose_runner
 from .vocabulary import kl_divergences
 
 LOGPROBS: Set[Output] = frozenset({"logprobs"})
@@ -98,7 +99,14 @@ class TrunkPolicy:
             return []
         with torch.no_grad(), self.roles.sampling(role) as model:
             model.eval()
-            return decoding.sample(model, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length)
+            return decoding.sample(
+                model, self._runner, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length
+            )
+
+    @cached_property
+    def _runner(self) -> Callable[[PreTrainedModel], Runner]:
+        """Found once: all roles are of one architecture."""
+        return choose_runner(self.roles.model)
 
     @torch.no_grad()
     def compare(

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, field_validator
 
 from rlhf_core.contract.options import Options
-from rlhf_core.contract.policy import SamplingSpec
+from rlhf_core.contract.policy import Precision, SamplingSpec
 from rlhf_core.data.options import DataOptions, TemplateOptions
 from rlhf_core.training.options import TrainingOptions
 
@@ -37,6 +37,8 @@ class SamplingOptions(Options):
     """Draw among the likeliest tokens that hold this share only. Not for rollouts that are trained on."""
     n: int = Field(default=1, ge=1)
     """Completions per prompt."""
+    precision: Precision = "full"
+    """full, or int8: faster, from weights rounded to 8 bits (float32 on a CPU). PPO corrects for the difference."""
 
     def spec(self) -> SamplingSpec:
         return SamplingSpec(**self.model_dump())

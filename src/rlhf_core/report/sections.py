@@ -12,7 +12,6 @@ from .charts import Flag, Series, line_chart, number
 from .content import EvaluationContent, MetricRow, StageContent
 from .curves import curve, frontier, quantiles_of_samples
 from .explanations import ChartSpec, charts_for
-from .grades import Grades, grades_of
 from .histograms import histogram
 from .intervals import Interval, interval_chart
 from .questions import Answer, evaluation_answer, reading, stage_answers
@@ -52,7 +51,6 @@ class EvaluationSection:
     histograms: Sequence[Chart]
     pairs: Pairs | None
     judged: Sequence[JudgedSection]
-    graded: Sequence[Grades]
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,6 @@ def evaluation_section(evaluation: EvaluationContent) -> EvaluationSection:
         histograms(evaluation),
         pairs,
         [JudgedSection(found, win_rates(evaluation, found.judge)) for found in verdicts_of(evaluation)],
-        grades_of(evaluation),
     )
 
 
