@@ -13,6 +13,7 @@ from rlhf_core.recipe.doctor import installation, machine, runs
 from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.registry.discovery import Plugin
 from rlhf_core.store.run import RUN_FILE, RunFolder
+from rlhf_core.training import memory
 
 GIB = 2**30
 
@@ -35,15 +36,15 @@ def test_a_full_disk_is_told_before_a_checkpoint_fills_it(free, level):
 
 
 def test_memory_is_what_the_container_allows(tmp_path, monkeypatch):
-    total, free = machine.available_memory()
+    total, free = memory.available_memory()
     assert total > free > 0
     (tmp_path / "memory.max").write_text(f"{3 * GIB}\n")
     (tmp_path / "memory.current").write_text(f"{2 * GIB}\n")
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    assert machine.available_memory() == (min(total, 3 * GIB), min(free, GIB))
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert memory.available_memory() == (min(total, 3 * GIB), min(free, GIB))
     assert machine.memory().level == "note"
     (tmp_path / "memory.max").write_text("max\n")
-    assert machine.available_memory()[0] == total
+    assert memory.available_memory()[0] == total
 
 
 def test_a_place_that_cannot_be_written_is_a_problem(tmp_path):

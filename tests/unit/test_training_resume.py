@@ -25,6 +25,9 @@ OFFLINE = {"make": ToySFT, "steps": 5, "eval_every": 2, "save_every": 2, "update
 ONLINE = {"make": lambda: ToyPPO(step_kl_limit=2e-4), "steps": 4, "eval_every": 3, "save_every": 2, "updates": 14}
 
 
+AUTO = {**OFFLINE, "micro_batch_tokens": "auto"}
+
+
 class Cut(Exception):
     pass
 
@@ -77,7 +80,7 @@ def test_runs_of_one_seed_are_equal_and_of_another_are_not(tmp_path):
     assert found[0]["weights"] != found[2]["weights"]
 
 
-@pytest.mark.parametrize("case", [OFFLINE, ONLINE], ids=["offline", "online"])
+@pytest.mark.parametrize("case", [OFFLINE, ONLINE, AUTO], ids=["offline", "online", "auto"])
 def test_stopped_at_any_optimizer_step_a_run_ends_as_if_it_had_not_been(tmp_path, case):
     whole = build(tmp_path / "whole", case)
     whole.train()

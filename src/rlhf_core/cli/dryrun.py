@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rlhf_core.recipe.dryrun import DryRun, Tokens
     from rlhf_core.recipe.pace import Memory, Pace
     from rlhf_core.recipe.questions import Questions
+    from rlhf_core.training.microbatches import MicroBatches
 
 BAR = 40
 """Characters of the longest bar."""
@@ -29,6 +30,7 @@ def show(found: DryRun) -> None:
         *parameter_facts(found),
         *(token_facts(found.tokens) if found.tokens else ()),
         *(memory_facts(found.memory) if found.memory else ()),
+        *(micro_batch_facts(found.micro_batches) if found.micro_batches else ()),
         *(pace_facts(found.pace) if found.pace else ()),
         *(question_facts(found.questions) if found.questions else ()),
         *(("check passed", check) for check in found.checks),
@@ -53,19 +55,26 @@ def parameter_facts(found: DryRun) -> Iterator[tuple[str, str]]:
 
 def token_facts(tokens: Tokens) -> Iterator[tuple[str, str]]:
     sampled = f", and up to {tokens.sampled:,} that are sampled" if tokens.sampled else ""
-    yield (
-        "tokens",
-        f"{tokens.per_step:,.0f} per step{sampled}; {tokens.whole:,} in the {tokens.rows:,} rows of the data",
-    )
+    per_step = f"{tokens.per_step:,.0f} per step, {tokens.longest_step:,} in one of the longest rows{sampled}"
+    yield "tokens", f"{per_step}; {tokens.whole:,} in the {tokens.rows:,} rows of the data"
     yield "longest text", f"{tokens.longest} tokens ({tokens.longest_id}), the context holds {tokens.context}"
 
 
 def memory_facts(memory: Memory) -> Iterator[tuple[str, str]]:
     from rlhf_core.recipe.amounts import size
 
-    yield "memory", f"{size(memory.peak)} at its peak, {size(memory.before)} before loading (the whole process)"
+    peak = f"{size(memory.peak)} at its peak, in a step of the longest rows"
+    yield "memory", f"{peak}; {size(memory.before)} before loading (the whole process)"
     if memory.cuda is not None:
         yield "cuda memory", f"{size(memory.cuda)} at its peak"
+
+
+def micro_batch_facts(micro: MicroBatches) -> Iterator[tuple[str, str]]:
+    from rlhf_core.recipe.amounts import size
+
+    bytes_each = micro.bytes_per_token
+    kept = "" if bytes_each is None else f"; each keeps {size(round(bytes_each))} until its gradient"
+    yield "micro-batch", f"{micro.tokens:,} tokens at most{kept}"
 
 
 def pace_facts(pace: Pace) -> Iterator[tuple[str, str]]:

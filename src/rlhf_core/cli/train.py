@@ -28,6 +28,7 @@ from .processes import run_together, started_together, unheard
 @click.option("--steps", type=int, help="Batches to train on.")
 @click.option("--epochs", type=float, help="Passes over the data, in place of --steps.")
 @click.option("--batch-size", type=int, help="Rows per batch.")
+@click.option("--batch-tokens", metavar="N|auto", help="Most tokens in one forward pass; auto: what fits and is fast.")
 @click.option("--learning-rate", type=float, help="Peak learning rate.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
 @click.option("--seed", type=int, help="Of everything drawn at random.")
@@ -93,6 +94,8 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
 
     loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device", "paranoid")}
     data, files = data_of(given["data"])
+    if given["batch_tokens"] is not None:
+        given["settings"] = (*given["settings"], f"training.micro_batch_tokens={given['batch_tokens']}")
     asked = {
         "config": given["configs"] or (DEFAULT_RECIPE,), "data": data, "files": files, "set": given["settings"],
         **{key: given[key] for key in ("stage", "model", "reward", "start", "output", "seed", "track")},

@@ -20,7 +20,7 @@ from rlhf_core.contract.rows import Codec, Comparison, Rollout, Row, Scored
 
 from . import decoding, saving
 from .attention import attending
-from .batching import micro_batches
+from .batching import FAST_TOKENS, micro_batches
 from .drawing import draw_positions
 from .fingerprints import fingerprint
 from .full_roles import FullRoles
@@ -35,7 +35,6 @@ from .runners import Runner, choose_runner
 from .vocabulary import kl_divergences
 
 LOGPROBS: Set[Output] = frozenset({"logprobs"})
-PASS_TOKENS = 8192
 
 
 class TrunkPolicy:
@@ -72,7 +71,7 @@ class TrunkPolicy:
         self.context_length = context_length(trunk)
         self.allow_dropout = False
         self.recompute = False
-        self.pass_tokens = PASS_TOKENS
+        self.pass_tokens = FAST_TOKENS.get(device.type, FAST_TOKENS["cuda"])
         self.roles: Roles = roles or start_roles(trunk, seed=seed)
         self.heads = Heads(trunk.model.config.hidden_size, device)
 

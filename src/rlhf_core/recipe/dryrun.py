@@ -14,7 +14,8 @@ from rlhf_core.data.encoding import Encoded
 from rlhf_core.data.report import DataReport
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
-from rlhf_core.training.engine import Engine
+from rlhf_core.training.engine import Engine, steps_of
+from rlhf_core.training.microbatches import MicroBatches
 
 from .differences import differing_keys
 from .lending import Tell
@@ -23,7 +24,7 @@ from .preview import ShownRow, shown_row
 from .questions import Questions, Unasked, judge_of, pricing
 from .resolved import BASE, Stage
 from .sections import stage_references
-from .stages import Prepared, build_policy, build_reward, encode_splits, make_engine, prepare, warnings
+from .stages import Prepared, build_policy, build_reward, encode_splits, layout_note, make_engine, prepare, warnings
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy
@@ -34,13 +35,15 @@ class Tokens:
     """Of the training rows as the model gets them, prompts and completions.
 
     Args:
-        per_step: mean over batches. longest: the longest text, prompt and completion; longest_id: the record it is of.
+        per_step: mean over batches. longest_step: a batch of the longest rows, which the step that is tried is of.
+        longest: the longest text, prompt and completion; longest_id: the record it is of.
         sampled: most tokens that are drawn per step beside these, for trainers that learn from their own answers.
     """
 
     rows: int
     whole: int
     per_step: float
+    longest_step: int
     longest: int
     longest_id: str
     context: int
@@ -68,6 +71,7 @@ class DryRun:
     roles: Mapping[str, int] = field(default_factory=dict)
     total: int | None = None
     memory: Memory | None = None
+    micro_batches: MicroBatches | None = None
     pace: Pace | None = None
     checks: Sequence[str] = ()
     questions: Questions | None = None
@@ -124,12 +128,19 @@ def _with_step(
 ) -> DryRun:  # fmt: skip
     stage, watch = prepared.stage, Watch()
     meter = _unasked(prepared, watch)
+    train, validation = splits
+    training = stage.options.training
+    steps = steps_of(len(train.rows), training)
     engine = make_engine(
-        prepared, policy, *splits, RunFolder.create(folder / stage.name), reward=meter or build_reward(prepared),
-        options=stage.options.training.model_copy(update={"log_every": 1}), observers=[watch],
+        prepared, policy, replace(train, rows=longest_rows(train.rows, training.batch_size)), validation,
+        RunFolder.create(folder / stage.name), reward=meter or build_reward(prepared),
+        options=training.model_copy(update={"log_every": 1, "steps": steps, "epochs": None}), observers=[watch],
     )  # fmt: skip
     pace = watch.measure(engine)
-    told = (*found.told, *warnings(prepared))
+    tokens = found.tokens
+    if tokens is not None and not tokens.sampled:
+        pace = replace(pace, step=pace.step * tokens.per_step / tokens.longest_step)
+    told = (*found.told, *warnings(prepared), *filter(None, [layout_note(policy)]))
     if meter is not None:
         asked = f"{meter.judge} was not asked: every score was 0 in this step, and its time is not in the estimate"
         told = (*told, asked)
@@ -139,8 +150,8 @@ def _with_step(
         if check.metric in watch.metrics
     ]
     return replace(
-        found, told=told, pace=pace, memory=before.after(policy.device), groups=_groups(engine),
-        roles=policy.trained_counts(), total=policy.parameter_counts()["total"], checks=checks,
+        found, told=told, pace=pace, micro_batches=engine.updates.micro_batches, memory=before.after(policy.device),
+        groups=_groups(engine), roles=policy.trained_counts(), total=policy.parameter_counts()["total"], checks=checks,
         questions=meter.questions(pace) if meter else None,
     )  # fmt: skip
 
@@ -158,10 +169,16 @@ def count_tokens(stage: Stage, policy: TrunkPolicy, train: Encoded) -> Tokens:
     batch, sampling = stage.options.training.batch_size, stage.options.sampling
     bare = not any(row.completions for row in train.rows)
     return Tokens(
-        rows=len(costs), whole=sum(costs), per_step=sum(costs) / len(costs) * batch, longest=text_length(longest),
+        rows=len(costs), whole=sum(costs), per_step=sum(costs) / len(costs) * batch,
+        longest_step=sum(row.cost for row in longest_rows(train.rows, batch)), longest=text_length(longest),
         longest_id=longest.record_id, context=policy.context_length,
         sampled=batch * sampling.n * sampling.max_new_tokens if bare else 0,
     )  # fmt: skip
+
+
+def longest_rows(rows: Sequence[Row], batch_size: int) -> list[Row]:
+    """Those of the step that takes the most memory, the longest first."""
+    return sorted(rows, key=lambda row: row.cost, reverse=True)[:batch_size]
 
 
 def text_length(row: Row) -> int:

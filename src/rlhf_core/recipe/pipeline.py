@@ -176,7 +176,13 @@ def train_stage(
     observers = session.observers(stage) if session.observers else ()
     measured = evaluate_section(recipe.measured, session.place)
     run, outcome = run_stage(
-        prepared, output, command=session.command, resume=resume, observers=observers, evaluate=measured
+        prepared,
+        output,
+        command=session.command,
+        tell=session.tell,
+        resume=resume,
+        observers=observers,
+        evaluate=measured,
     )
     # The others wait here until the first process has left the model, which the next stage may start from.
     World.current().from_first(lambda: write_run_page(run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,6 +132,7 @@ def run_stage(
     output: Path,
     *,
     command: str,
+    tell: Callable[[str], None],
     resume: bool = False,
     observers: Sequence[Observer] = (),
     evaluate: Mapping[str, Any] | None = None,
@@ -140,6 +141,7 @@ def run_stage(
 
     Args:
         command: what the user typed, for ``run.json``.
+        tell: takes lines for the user.
         observers: who hears of the steps, beside the stage's trackers and the plugins' hooks.
         evaluate: the section by which `rlhf evaluate` measures this run unless told otherwise.
     Raises: RLHFError when the folder is in use or, to resume, holds another run; see :meth:`Engine.train`.
@@ -147,6 +149,8 @@ def run_stage(
     world = World.current()
     run = world.from_first(lambda: RunFolder.open(output) if resume else require_free(output))
     policy = build_policy(prepared)
+    if note := layout_note(policy):
+        tell(f"{prepared.stage.name}: {note}")
     train, validation = encode_splits(prepared, policy)
     config = prepared.stage.plain(dict(prepared.runs))
     if not resume:
@@ -196,6 +200,14 @@ def build_policy(prepared: Prepared) -> TrunkPolicy:
     trunk = load_trunk(prepared)
     codec = make_codec(prepared, trunk.tokenizer, context_length(trunk))
     return TrunkPolicy(trunk, codec, device=prepared.lender.device, seed=prepared.stage.options.seed)
+
+
+def layout_note(policy: TrunkPolicy) -> str | None:
+    """What is to be said of how the model is computed; nothing where it is the fast way."""
+    if policy.layout == "packed":
+        return None
+    kind = policy.roles.model.config.model_type
+    return f"models of type {kind} are computed with padding, each completion with its own prompt: slower, as exact"
 
 
 def make_codec(prepared: Prepared, tokenizer: PreTrainedTokenizerBase, context: int) -> TextCodec:

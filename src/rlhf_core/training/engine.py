@@ -84,7 +84,7 @@ class Engine:
         self.policy, self.trainer, self.options, self.run, self.seed = policy, trainer, options, run, seed
         self.train_rows = train_rows
         self.cursor = Cursor(len(train_rows), options.batch_size, seed)
-        self.steps = options.steps or max(1, self.cursor.batches(options.epochs or 1.0))
+        self.steps = steps_of(len(train_rows), options)
         self.eval_every = options.eval_every or math.ceil(self.steps / EVALUATIONS)
         self.save_every = options.save_every or math.ceil(self.steps / EVALUATIONS)
         self.dtype = choose_precision(options.precision, policy.device)
@@ -97,7 +97,9 @@ class Engine:
             policy, sampling=sampling, reward=reward, records=records, labels=labels, world=self.world
         )
         policy.allow_dropout = trainer.dropout_ok if options.dropout is None else options.dropout
-        policy.pass_tokens, policy.recompute = options.micro_batch_tokens, options.gradient_checkpointing
+        policy.recompute = options.gradient_checkpointing
+        if isinstance(options.micro_batch_tokens, int):
+            policy.pass_tokens = options.micro_batch_tokens
         randomness.seed_all(derive(seed, "prepare"))
         groups = trainer.prepare(context)
         self.invariants = Invariants(
@@ -109,6 +111,7 @@ class Engine:
         )
         self.validation = Validation(
             trainer, context, validation_rows, options, seed=seed, dtype=self.dtype, world=self.world,
+            pass_tokens=policy.pass_tokens,
             known=words_taught(records[row.record_id] for row in train_rows) if trainer.generates else frozenset(),
         )  # fmt: skip
         self.journal = Journal(
@@ -289,6 +292,7 @@ class Engine:
         self.policy.load_state(checkpoint.weights)
         self.updates.optimizer.load_state_dict(state["optimizer"])
         self.trainer.load_state_dict(state["trainer"])
+        self.updates.micro_batches.tokens = state["micro_batch_tokens"]
         self.invariants.load_state(state.get("invariants", {}))
         self.progress = Progress.from_json(checkpoint.progress)
         if checkpoint.rows is not None:
@@ -321,6 +325,7 @@ class Engine:
             state={
                 "optimizer": self.updates.optimizer.state_dict(),
                 "trainer": self.trainer.state_dict(),
+                "micro_batch_tokens": self.updates.micro_batches.tokens,
                 "invariants": self.invariants.state(),
                 "random": random_states,
                 "ends": self.batch.ends if self.batch else [],
@@ -360,6 +365,11 @@ class Engine:
 
     def _copy_best(self, folder: Path) -> None:
         shutil.copytree(self.run.best, folder, dirs_exist_ok=True)
+
+
+def steps_of(rows: int, options: TrainingOptions) -> int:
+    """Batches of a training on so many rows."""
+    return options.steps or max(1, Cursor(rows, options.batch_size, 0).batches(options.epochs or 1.0))
 
 
 def _require_consistent(

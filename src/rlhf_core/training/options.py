@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -45,8 +45,8 @@ class TrainingOptions(Options):
     """How many batches to train on, in place of epochs."""
     batch_size: int = Field(default=16, gt=0)
     """Rows per batch, over all processes."""
-    micro_batch_tokens: int = Field(default=4096, gt=0)
-    """Most tokens in one forward pass (a longer row goes alone); bounds memory, does not change the result."""
+    micro_batch_tokens: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Most tokens in one forward pass (a longer row goes alone); auto: as many as fit into memory and are fast."""
     gradient_checkpointing: bool = False
     """Keep the inputs of layers only and compute the layers again in the backward pass: less memory, more time."""
     learning_rate: float = Field(default=1e-4, gt=0)

@@ -14,10 +14,10 @@ from ..contract.errors import RLHFError, TrainingStopped
 from ..contract.policy import Params
 from ..contract.rows import Row
 from ..contract.trainer import Check, Trainer
-from ..policy.batching import micro_batches
 from .batching import count_over_ranks
 from .context import TrainablePolicy
 from .invariants.movement import Movement
+from .microbatches import MicroBatches
 from .options import TrainingOptions
 from .precision import autocast
 from .world import World
@@ -60,6 +60,7 @@ class Updates:
         self._dtype = dtype
         self._world = world
         self._movement = movement or Movement(policy, world)
+        self.micro_batches = MicroBatches(options.micro_batch_tokens, policy)
         self._peaks = {name: options.learning_rates.get(name, options.learning_rate) for name in groups}
         self._parameters = [parameter for group in groups.values() for parameter in group]
         self.optimizer = torch.optim.AdamW(
@@ -104,13 +105,14 @@ class Updates:
     def _accumulate(self, rows: Sequence[Row]) -> dict[str, float]:
         """Sum the gradients of micro-batches; metrics of the minibatch over all ranks."""
         totals = count_over_ranks(rows, self._world)
-        parts = micro_batches(rows, self._options.micro_batch_tokens)
+        parts: list[Sequence[Row]] = []
         losses: list[Tensor] = []
         sums: dict[str, Tensor] = {}
-        for part in parts:
-            with autocast(self._dtype, self._device):
+        for part in self.micro_batches.of(rows):
+            with autocast(self._dtype, self._device), self.micro_batches.watched(part):
                 loss = self._trainer.loss(part, totals)
             loss.total.backward()  # type: ignore[no-untyped-call]
+            parts.append(part)
             losses.append(loss.total.detach())
             add_up(sums, {"loss": loss.total, **loss.metrics})
         metrics = self._world.sum(to_floats(sums))

@@ -39,6 +39,7 @@ class Validation:
 
     Args:
         rows: all held-out rows; at most ``options.eval_rows`` of them are taken, chosen by ``seed``.
+        pass_tokens: most tokens in one forward pass.
         known: words of the training texts.
     """
 
@@ -52,13 +53,14 @@ class Validation:
         seed: int,
         dtype: torch.dtype,
         world: World,
+        pass_tokens: int,
         known: Set[str] = frozenset(),
     ) -> None:
         self._known = known
         self._trainer = trainer
         self._context = context
         self._seed = derive(seed, "validation")
-        self._budget = options.micro_batch_tokens
+        self._budget = pass_tokens
         self._dtype = dtype
         self._world = world
         self.rows = _choose(rows, options.eval_rows, self._seed)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
+from rlhf_core.training.memory import available_memory
+
 from ..amounts import GIB, size
 from .finding import Finding
 
 LOW_MEMORY = 2 * GIB
 LOW_DISK, NO_DISK = 2 * GIB, GIB // 10
 
-_CGROUP = Path("/sys/fs/cgroup")
 _NVIDIA = Path("/proc/driver/nvidia/version")
 
 _found = partial(Finding, area="machine")
@@ -65,21 +66,6 @@ def memory() -> Finding:
         return _found(subject="memory", says=says)
     mend = "lower training.micro_batch_tokens, take a smaller model, or end other programs"
     return _found(subject="memory", level="note", says=says, mend=mend)
-
-
-def available_memory() -> tuple[int | None, int | None]:
-    """(total, free) bytes, within the limit that a container may set; None where the system does not say."""
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines())
-        total, free = (int(lines[key].split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
-    except (OSError, KeyError, ValueError):
-        return None, None
-    try:
-        limit = int((_CGROUP / "memory.max").read_text("ascii"))
-        used = int((_CGROUP / "memory.current").read_text("ascii"))
-    except (OSError, ValueError):  # no limit is written as "max"
-        return total, free
-    return min(total, limit), min(free, max(0, limit - used))
 
 
 def disk(root: Path, free: int) -> Finding:
