@@ -228,3 +228,42 @@ def test_a_peft_folder_made_elsewhere_opens(base, tmp_path):
                 parameter.normal_(std=0.1)
     model.save_pretrained(tmp_path)
     assert torch.allclose(scores(reopen(tmp_path)), logprobs(model), atol=1e-5)
+
+
+def test_a_reward_model_on_the_policys_base_is_no_second_network(base, tmp_path):
+    trained(base, roles=("reward",)).save(tmp_path)
+    policy = begin(base)
+    policy.train_role("policy")
+    reward, alone = reopen(tmp_path), reopen(tmp_path)
+    reward.share_base(policy)
+    ours, theirs = policy.roles.fixed(), reward.roles.fixed()
+    assert set(ours) == set(theirs)
+    assert all(ours[name].data_ptr() == theirs[name].data_ptr() for name in ours)
+    expected = scores(alone, "reward")
+    with policy.roles.sampling("policy"):  # folds the policy's adapter into its own weights for the time being
+        stir(policy)
+        assert torch.equal(scores(reward, "reward"), expected)
+    stir(policy)
+    assert torch.equal(scores(reward, "reward"), expected), "what trains is not shared"
+
+
+def test_a_base_that_differs_in_one_weight_shares_the_others_alone(base, tmp_path):
+    trained(base, roles=("reward",)).save(tmp_path)
+    policy = begin(base)
+    name, changed = next(iter(policy.roles.fixed().items()))
+    with torch.no_grad():
+        changed.view(-1)[0] += 1.0
+    reward = reopen(tmp_path)
+    expected = scores(reward, "reward")
+    reward.share_base(policy)
+    ours, theirs = policy.roles.fixed(), reward.roles.fixed()
+    assert [each for each in ours if ours[each].data_ptr() != theirs[each].data_ptr()] == [name]
+    assert torch.equal(scores(reward, "reward"), expected)
+
+
+def test_under_full_fine_tuning_nothing_is_shared_since_all_of_it_trains(base, tmp_path):
+    trained(base, roles=("reward",)).save(tmp_path)
+    policy, reward = begin(base, lora=None), reopen(tmp_path)
+    reward.share_base(policy)
+    theirs = {weight.data_ptr() for weight in reward.roles.fixed().values()}
+    assert theirs.isdisjoint(weight.data_ptr() for weight in policy.roles.model.parameters())

@@ -71,6 +71,9 @@ class FullRoles:
     def weights(self, role: str) -> Iterator[tuple[str, Tensor]]:
         yield from self._network(role).named_parameters()
 
+    def fixed(self) -> dict[str, Parameter]:
+        return {}
+
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
         return (
             (f"{role}.{name}", parameter)

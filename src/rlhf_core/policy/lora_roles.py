@@ -106,6 +106,10 @@ class LoraRoles:
             if ".lora_" not in name or self._belongs(name, role)
         )
 
+    def fixed(self) -> dict[str, Parameter]:
+        named = self._peft.base_model.model.named_parameters()
+        return {name.replace(".base_layer", ""): weight for name, weight in named if ".lora_" not in name}
+
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
         trained = dict(self.trained())
         return (item for item in self._peft.named_parameters() if item[0] not in trained)

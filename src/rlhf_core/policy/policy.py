@@ -138,6 +138,15 @@ class TrunkPolicy:
         """Of the weights that answer as ``role`` and of the model's configuration, as they are now."""
         return fingerprint(self.roles.weights(role), self.roles.model.config)
 
+    def share_base(self, other: TrunkPolicy) -> None:
+        """Keep one copy of the base weights that both have and neither trains: this policy takes the other's."""
+        theirs = other.roles.fixed()
+        for name, weight in self.roles.fixed().items():
+            kept = theirs.get(name)
+            comparable = kept is not None and (kept.dtype, kept.device) == (weight.dtype, weight.device)
+            if kept is not None and comparable and torch.equal(kept, weight):
+                weight.data = kept.data
+
     @property
     def keeps_reference(self) -> bool:
         """Whether the reference can be asked without a copy being made for it."""

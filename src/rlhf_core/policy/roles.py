@@ -40,6 +40,9 @@ class Roles(Protocol):
     def weights(self, role: str) -> Iterator[tuple[str, Tensor]]:
         """All that a role's answers depend on, by stable names."""
 
+    def fixed(self) -> dict[str, Parameter]:
+        """Weights of the base that no role ever trains, by the base's own names; empty under full fine-tuning."""
+
     def frozen(self) -> Iterator[tuple[str, Parameter]]:
         """Weights in memory that no update may move, by stable names."""
 

@@ -133,7 +133,7 @@ def _with_step(
     steps = steps_of(len(train.rows), training)
     engine = make_engine(
         prepared, policy, replace(train, rows=longest_rows(train.rows, training.batch_size)), validation,
-        RunFolder.create(folder / stage.name), reward=meter or build_reward(prepared),
+        RunFolder.create(folder / stage.name), reward=meter or build_reward(prepared, policy),
         options=training.model_copy(update={"log_every": 1, "steps": steps, "epochs": None}), observers=[watch],
     )  # fmt: skip
     pace = watch.measure(engine)

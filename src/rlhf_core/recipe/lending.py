@@ -49,6 +49,7 @@ class Lender:
         runs: run folders by the names of stages, for ``stage:NAME``.
         template: of models that were saved without one (plain base models).
         tell: where lines for the user go.
+        beside: a policy that is in memory already: what is opened shares its base where it has the same one.
     """
 
     catalog: Catalog
@@ -57,6 +58,7 @@ class Lender:
     runs: Mapping[str, str] = field(default_factory=dict)
     template: TemplateOptions = field(default_factory=TemplateOptions)
     tell: Tell = silent
+    beside: TrunkPolicy | None = None
 
     def context(self) -> RewardContext:
         return RewardContext(
@@ -75,7 +77,10 @@ class Lender:
 
         place = model_folder(str(with_stages_resolved(name, self.runs)), self.folder)
         make_codec = partial(codec_from_saved, default=self.template)
-        return load_policy(place, make_codec=make_codec, device=self.device, dtype=torch.float32)
+        policy = load_policy(place, make_codec=make_codec, device=self.device, dtype=torch.float32)
+        if self.beside is not None:
+            policy.share_base(self.beside)
+        return policy
 
     def open_writer(self, name: str) -> TrunkPolicy:
         """As :meth:`open_policy`, of what is to answer prompts. Raises: RLHFError for a reward model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ def run_stage(
         HookObserver(prepared.lender.catalog.manager, run.path, config),
     ]
     engine = make_engine(
-        prepared, policy, train, validation, run, reward=build_reward(prepared),
+        prepared, policy, train, validation, run, reward=build_reward(prepared, policy),
         options=prepared.stage.options.training, observers=heard,
     )  # fmt: skip
     # Only now has the trainer said what it trains.
@@ -272,14 +272,15 @@ def encode_splits(prepared: Prepared, policy: TrunkPolicy) -> tuple[Encoded, Enc
     return train, validation
 
 
-def build_reward(prepared: Prepared) -> Any:
+def build_reward(prepared: Prepared, policy: TrunkPolicy) -> Any:
+    """What scores; a reward model on the policy's own base shares it."""
     section = prepared.stage.reward
     if section is None:
         return None
     source = section.build(prepared.runs)
     prepare_source = getattr(source, "prepare", None)
     if prepare_source is not None:
-        prepare_source(prepared.lender.context())
+        prepare_source(replace(prepared.lender, beside=policy).context())
     if not hasattr(source, "name"):
         source.name = section.name
     return source
