@@ -412,8 +412,19 @@ def test_the_best_is_what_the_reward_less_the_kl_says_on_held_out_prompts():
     trainer = new_trainer(n=2, keep="best", kl_coef=0.5)
     assert trainer.best == ("reward", "max")
     metrics = trainer.validate(PROMPTS, count(PROMPTS, sampled=2), seed=0)
+    assert metrics["kl_exact"] > 0
+    assert metrics["kl_exact"].item() != pytest.approx(metrics["kl_k3"].item(), rel=1e-3)
+    expected = metrics["score"].item() - 0.5 * metrics["kl_exact"].item()
+    assert metrics["reward"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_best_goes_by_k3_where_the_exact_kl_is_not_measured():
+    metrics = new_trainer(n=2, keep="best", kl_coef=0.5, exact_kl_positions=0).validate(
+        PROMPTS, count(PROMPTS, sampled=2), seed=0
+    )
+    expected = metrics["score"].item() - 0.5 * metrics["kl_k3"].item()
     assert metrics["kl_k3"] > 0
-    assert metrics["reward"].item() == pytest.approx(metrics["score"].item() - 0.5 * metrics["kl_k3"].item(), rel=1e-5)
+    assert metrics["reward"].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_explained_variance_is_of_the_batch():

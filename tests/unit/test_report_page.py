@@ -176,7 +176,10 @@ def test_a_difference_is_real_where_its_interval_leaves_zero_out() -> None:
 
 def test_kl_that_buys_nothing_is_told() -> None:
     def path(*points: tuple[float, float]) -> str:
-        return price_of_score([{"split": "validation", "kl_k3": kl, "score": score} for kl, score in points])
+        # k3 leaps where a token is odd; the exact KL beside it is what counts.
+        return price_of_score(
+            [{"split": "validation", "kl_exact": kl, "kl_k3": 9 * kl, "score": score} for kl, score in points]
+        )
 
     assert "+1 in the first half, -0.5 in the second): the later KL bought nothing" in path((0, 0), (2, 1), (5, 0.5))
     assert "still rising" in path((0, 0), (2, 1), (5, 2))

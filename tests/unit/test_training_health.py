@@ -153,15 +153,146 @@ def test_one_or_two_worse_evaluations_are_no_rise():
             [{"step": step, "split": "validation", "loss": loss} for step, loss in enumerate((1.0, 0.5, *tail))]
         )
 
-    assert "validation-rising" not in after(0.6, 0.6)
-    assert "validation-rising" in after(0.6, 0.6, 0.6)
-    assert "validation-rising" not in after(0.6, 0.51, 0.6)
+    assert "validation-rising" not in after(0.55, 0.55)
+    assert "validation-rising" in after(0.55, 0.55, 0.55)
+    assert "validation-rising" not in after(0.55, 0.51, 0.55)
+
+
+def test_few_evaluations_tell_a_rise_that_is_steep():
+    def after(*losses):
+        return names([{"step": step, "split": "validation", "loss": loss} for step, loss in enumerate(losses)])
+
+    assert "validation-rising" in after(1.0, 0.5, 0.6, 0.6)
+    assert "validation-rising" in after(1.0, 0.5, 0.8)
+    assert "validation-rising" not in after(1.0, 0.5, 0.7)
+    assert "validation-rising" not in after(0.7, 0.002, 0.008)  # four times next to nothing
 
 
 def test_a_falling_held_out_loss_tells_learning_from_chance_before_the_accuracy_does():
     guessing = {"accuracy": flat(0.55)}
     assert "chance-accuracy" in names(held_out(**guessing, loss=flat(0.69)))
     assert "chance-accuracy" not in names(held_out(**guessing, loss=line(0.69, -0.005)))
+
+
+def test_a_held_out_loss_that_falls_by_next_to_nothing_is_not_learning():
+    assert "chance-accuracy" in names(
+        held_out(accuracy=flat(0.55), loss=[0.693 - 1e-4 * step for step in range(STEPS)])
+    )
+
+
+def test_learning_may_come_late():
+    late = held_out(accuracy=[0.5] * 11 + [1.0])
+    assert "chance-accuracy" not in names(late[:10])
+    assert "chance-accuracy" not in names(late)
+    assert "chance-accuracy" in names(late[:11])
+
+
+def test_a_held_out_loss_that_rises_while_the_accuracy_holds_is_told_when_it_is_steep():
+    def after(loss, accuracy):
+        return names(held_out(loss=[0.7, 0.5, *[loss] * 10], accuracy=[0.5, 0.75, *[accuracy] * 10]))
+
+    assert "validation-rising" in after(0.55, 0.7)
+    assert "validation-rising" not in after(0.55, 0.76)
+    assert "validation-rising" in after(0.65, 0.76)
+
+
+def test_a_rise_is_one_of_learning_by_heart_only_if_the_training_loss_has_fallen_enough_for_it():
+    rising = held_out(loss=[0.7, *[0.7 + 0.02 * step for step in range(1, STEPS)]])
+    assert "validation-rising" not in names(rising + rows(loss=line(0.7, -0.003)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "norms", "told"),
+    [
+        ([0.7] * 6 + [1.6] + [0.7] * 5, [0.4] * 6 + [13.0] + [0.4] * 5, True),  # one batch, then chance again
+        ([0.7] * 6 + [1.6] + [0.7] * 5, [0.4] * 6 + [1.3] + [0.4] * 5, False),  # a hard batch
+        ([0.7] * 6 + [0.5] + [0.2] * 5, [0.4] * 6 + [13.0] + [0.4] * 5, False),  # steep learning
+        ([0.01] * 6 + [0.08] * 6, [0.1] * 6 + [2.0] * 6, False),  # a loss near zero
+    ],
+)
+def test_a_single_batch_tells_an_explosion_if_norm_and_loss_leap(loss, norms, told):
+    watch = Watch(FACTS)
+    alarms = watch.look_at_all(rows(loss=loss, grad_norm=norms))
+    assert ("gradients-exploding" in {alarm.name for alarm in alarms}) == told
+
+
+def test_gradients_explode_where_the_untouched_model_was_better_and_nothing_is_learnt_by_heart():
+    torn = {"grad_norm": [0.4, *[2.0] * 11]}
+    worse = [{"step": 0, "split": "validation", "loss": 0.69}, {"step": 12, "split": "validation", "loss": 0.9}]
+    assert "gradients-exploding" in names(rows(loss=[0.69, *[0.75] * 11], **torn) + worse)
+    assert "gradients-exploding" not in names(rows(loss=line(0.7, -0.05), **torn) + worse)
+    assert "gradients-exploding" not in names(rows(loss=flat(0.75), grad_norm=[0.4] * 12) + worse)
+
+
+def test_gradients_explode_where_a_loss_of_comparisons_falls_over_text_that_is_none_any_more():
+    falling = rows(loss=line(0.7, -0.06), grad_norm=[0.4, *[2.5] * 11])
+    assert "gradients-exploding" in names(falling + held_out(kl_exact=flat(170.0), length=flat(31.0)))
+    assert "gradients-exploding" not in names(falling + held_out(kl_exact=flat(17.0), length=flat(31.0)))
+
+
+def test_a_policy_that_one_batch_destroys_is_told_and_a_value_loss_that_grows_with_the_scores_is_not():
+    grown = {"grad_norm": line(1, 5), "loss": line(0.3, 2), "policy_loss": flat(0.01)}
+    assert "gradients-exploding" not in names(rows(**grown))
+    assert "gradients-exploding" in names(rows(**grown, step_kl=[8.6, *[0.01] * 11])[:3])
+
+
+@pytest.mark.parametrize(
+    ("fraction", "step_kl", "told"),
+    [(0.0, 1e-9, True), (0.0, 1e-4, False), (0.001, 4e-3, True), (0.0015, 3e-4, False), (0.004, 3e-4, False)],
+)
+def test_clipping_is_idle_if_the_policy_stands_or_moves_unclipped_and_not_if_it_moves_gently(fraction, step_kl, told):
+    assert ("clip-idle" in names(rows(clip_fraction=[fraction] * STEPS, step_kl=[step_kl] * STEPS))) == told
+
+
+def test_a_score_that_has_risen_to_its_best_is_no_constant_one():
+    assert "constant-scores" not in names(rows(score=[0.2, 0.5, 0.8, 0.9, *[1.0] * 8]))
+    assert "constant-scores" in names(rows(score=[0.2, 0.5, 0.8, 0.9, *[0.0] * 8]))
+
+
+def test_a_score_that_the_prompt_alone_decides_is_the_same_at_each_evaluation_of_new_answers():
+    fixed = [{**row, "score_se": 0.1} for row in held_out(score=[0.4] * STEPS, length=line(20, 0.1))]
+    assert "constant-scores" in names(fixed)
+    assert "constant-scores" not in names([{**row, "length": 20.0} for row in fixed])  # the same answers each time
+    assert "constant-scores" not in names([{**row, "score": 0.4 + 0.001 * row["step"]} for row in fixed])
+
+
+def test_answers_that_come_to_the_length_limit_drift_though_they_cannot_become_much_longer():
+    longer = {"length": line(26, 0.5), "score": line(0, 1)}  # to 31 of 32, by 18 %
+    assert "length-drift" in names(rows(**longer, finished=line(0.9, -0.07)))
+    assert "length-drift" not in names(rows(**longer, finished=flat(0.9)))
+    assert "length-drift" not in names(rows(**longer, finished=line(0.9, -0.07)), max_new_tokens=64)
+
+
+def test_text_that_the_reference_would_not_write_is_over_optimised_and_a_narrower_choice_of_its_own_is_not():
+    risen = {"score": line(0, 1), "length": flat(20.0)}
+    # Nats per token: entropy 1.0 at first; KL per completion over 20 tokens.
+    strange = rows(**risen, entropy=line(1.0, -0.01), kl_exact=line(0, 2))
+    narrow = rows(**risen, entropy=line(1.0, -0.03), kl_exact=line(0, 0.7))
+    assert "over-optimisation" in names(strange)
+    assert "over-optimisation" not in names(narrow)
+
+
+def test_the_exact_kl_counts_before_the_estimate_of_heavy_tail():
+    given = {"score": flat(0.5), "kl_exact": flat(1.0)}
+    assert "kl-without-reward" not in names(rows(**given, kl_k3=line(0, 1)))
+
+
+def test_a_handful_of_rows_is_learnt_by_heart_in_a_few_epochs():
+    assert "few-data" in names(rows(loss=flat(1.0)), rows=24, epochs=9)
+    assert "few-data" not in names(rows(loss=flat(1.0)), rows=24, epochs=3)
+    assert "few-data" not in names(rows(loss=flat(1.0)), rows=100, epochs=9)
+
+
+def test_what_no_head_can_explain_is_no_fault_of_it():
+    harm = {"explained_variance": flat(-0.5)}
+    assert "dead-value" in names(rows(**harm, value_loss=flat(0.3)))
+    assert "dead-value" not in names(rows(**harm, value_loss=[0.3, 0.1, *[0.01] * 10]))
+
+
+def test_causes_are_told_before_what_they_lead_to():
+    both = rows(score=line(0, 1), length=line(10, 2), entropy=line(1, 0.2), loss=flat(1.0))
+    raised = [alarm.name for alarm in Watch(dataclasses.replace(FACTS, rows=8, epochs=50)).look_at_all(both)]
+    assert raised == ["few-data", "over-optimisation", "length-drift"]
 
 
 def test_running_text_need_not_end():

@@ -71,8 +71,9 @@ class PPOOptions(Options):
     """Clip normalised scores to ± this."""
 
     keep: Literal["last", "best"] = "last"
-    """Which weights the run gives: the last, or the best by the held-out reward (score − kl_coef · k3, at the start's
-    coefficient), which early stopping then goes by. A reward model that is gamed may like its last weights best."""
+    """Which weights the run gives: the last, or the best by the held-out reward (score − kl_coef · KL, at the start's
+    coefficient; the exact KL where it is measured, else k3), which early stopping then goes by. A reward model that is
+    gamed may like its last weights best."""
 
     @model_validator(mode="after")
     def _adaptive_control_needs_a_start(self) -> PPOOptions:

@@ -166,7 +166,8 @@ class PPO(BaseTrainer[PPORow]):
         metrics = self.batch_metrics(self.collect(rows, seed=seed), totals)
         found = {name: metrics[name] for name in metrics if name not in {"explained_variance", "kl_coef"}}
         if self.best is not None:
-            found["reward"] = metrics["score"] - self.options.kl_coef * metrics["kl_k3"]
+            kl = metrics["kl_exact"] if "kl_exact" in metrics else metrics["kl_k3"]
+            found["reward"] = metrics["score"] - self.options.kl_coef * kl
         return found
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rlhf_core.report.curves import score_path
 from rlhf_core.report.sweep import PointContent, Sample, SweepContent, is_score, render_sweep
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import RunFolder
@@ -32,11 +33,10 @@ def _point(folder: Path, point: Mapping[str, Any]) -> PointContent:
     for place in point["runs"].values():
         run = RunFolder(Path(place))
         rows, samples = run.metrics() or rows, _answers(run) or samples
-    held_out = [row for row in rows if row.get("split") == "validation" and "score" in row and "kl_k3" in row]
     return PointContent(
         setting=point["setting"], seed=point["seed"], status=point["status"], error=point["error"],
         folder=str(folder / point["name"]), metrics=point["metrics"], alarms=point["alarms"],
-        path=[(row["kl_k3"], row["score"]) for row in held_out], samples=samples,
+        path=score_path(rows, "validation"), samples=samples,
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from .content import MetricRow
 Z95 = 1.96
 SMOOTHING_FROM = 60
 """Points from which a training curve is drawn as a moving mean over a thirtieth of its length."""
+KL_NAMES = ("kl_exact", "kl_k3", "kl_k1")
+"""What a score is drawn against, the first that was measured: the tail of k3 is heavy."""
 MOST_POINTS = 300
 """A curve holds no more points than can be told apart; neighbours are joined into their mean."""
 
@@ -65,11 +67,17 @@ def thin(line: Sequence[Point], *, most: int = MOST_POINTS) -> list[Point]:
     return [(math.fsum(x for x, _ in part) / len(part), math.fsum(y for _, y in part) / len(part)) for part in parts]
 
 
+def score_path(rows: Sequence[MetricRow], split: str) -> list[Point]:
+    """(KL, score) of each row that has both."""
+    paths = (points(rows, split, name, "score") for name in KL_NAMES)
+    return next(filter(None, paths), [])
+
+
 def frontier(rows: Sequence[MetricRow], label: str = "", color: int = 0) -> list[Series]:
     """Score bought for KL: rollouts as dots, held-out measurements as a path."""
     series = []
     for offset, (split, name) in enumerate((("train", "rollouts"), ("validation", "held out"))):
-        if path := points(rows, split, "kl_k3", "score"):
+        if path := score_path(rows, split):
             held_out = split == "validation"
             title = f"{label}, {name}" if label else name
             series.append(

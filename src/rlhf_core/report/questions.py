@@ -8,6 +8,7 @@ from typing import Any
 
 from .charts import number
 from .content import EvaluationContent, Gain, MetricRow, StageContent
+from .curves import score_path
 
 BY_CHANCE = 20
 """Of so many comparisons about one 95 % interval leaves 0 out where nothing changed."""
@@ -84,11 +85,7 @@ def reading(row: Mapping[str, Any]) -> str:
 
 def price_of_score(metrics: Sequence[MetricRow]) -> str:
     """Score bought per nat, first half of the held-out path against the second; empty where there is none."""
-    path = [
-        (float(row["kl_k3"]), float(row["score"]))
-        for row in metrics
-        if row.get("split") == "validation" and row.get("kl_k3") is not None and row.get("score") is not None
-    ]
+    path = score_path(metrics, "validation")
     if len(path) < 3:
         return ""
     start, middle, end = path[0], path[len(path) // 2], path[-1]

@@ -105,7 +105,7 @@ def chart(
 def frontier_chart(series: Sequence[Series]) -> list[Chart]:
     """The frontier: how much score was bought for how much KL."""
     words = "Score bought against KL paid. Where the curve bends flat or down, more KL buys over-optimisation."
-    label = "KL to the reference (k3), nats per completion"
+    label = "KL to the reference, nats per completion"
     found = chart("Reward against KL", series, words, x_label=label, y_label="score")
     return [found] if found else []
 

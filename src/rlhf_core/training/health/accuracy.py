@@ -9,9 +9,11 @@ from .finding import Finding
 from .history import History, number
 
 LEAST_ROWS = 3
-SINCE = 0.75
+SINCE = 0.9
 """Share of the training after which something should have been learnt: it may come late, and suddenly."""
 SURE = 2.0
+LEAST_FALL = 0.01
+"""Share of the held-out loss that must have gone for it to have fallen: weights that hardly move lower it, too."""
 
 
 def chance_accuracy(history: History) -> Finding | None:
@@ -19,7 +21,7 @@ def chance_accuracy(history: History) -> Finding | None:
     if len(accuracy) < LEAST_ROWS or history.progress < SINCE:
         return None
     late = accuracy.latest(LEAST_ROWS)
-    limit = 0.5 + SURE * 0.5 / math.sqrt(max(history.facts.held_out, 1))
+    limit = chance_limit(history.facts.held_out)
     if max(late.values) > limit or _learns(history):
         return None
     return Finding(
@@ -31,7 +33,12 @@ def chance_accuracy(history: History) -> Finding | None:
     )
 
 
+def chance_limit(rows: int) -> float:
+    """The accuracy that guessing hardly comes to on so many rows."""
+    return 0.5 + SURE * 0.5 / math.sqrt(max(rows, 1))
+
+
 def _learns(history: History) -> bool:
     """Whether the held-out loss has fallen: it tells margins apart, and so says it sooner than the accuracy."""
     loss = change(history.series("loss", "validation"))
-    return loss is not None and loss.falls()
+    return loss is not None and loss.falls() and loss.ratio <= -LEAST_FALL

@@ -8,11 +8,18 @@ from .history import History
 MANY_EPOCHS = 10
 FEW_ROWS = 500
 TOO_MANY_EPOCHS = 30
+HANDFUL = 50
+A_FEW_EPOCHS = 5
+"""A handful of rows is learnt by heart in a few epochs."""
 
 
 def few_data(history: History) -> Finding | None:
     facts = history.facts
-    heart = facts.epochs >= TOO_MANY_EPOCHS or (facts.epochs >= MANY_EPOCHS and facts.rows < FEW_ROWS)
+    heart = (
+        facts.epochs >= TOO_MANY_EPOCHS
+        or (facts.epochs >= MANY_EPOCHS and facts.rows < FEW_ROWS)
+        or (facts.epochs >= A_FEW_EPOCHS and facts.rows < HANDFUL)
+    )
     if not (facts.shows_answers and heart):
         return None
     return Finding(

@@ -19,18 +19,19 @@ from .scores import constant_scores
 from .value import dead_value
 
 DETECTORS: Mapping[str, Detector] = {
-    "kl-without-reward": kl_without_reward,
-    "over-optimisation": over_optimisation,
-    "length-drift": length_drift,
-    "chosen-falling": chosen_falling,
-    "dead-value": dead_value,
-    "clip-idle": clip_idle,
-    "clip-heavy": clip_heavy,
-    "no-eos": no_eos,
     "constant-scores": constant_scores,
-    "chance-accuracy": chance_accuracy,
-    "validation-rising": validation_rising,
     "gradients-gone": gradients_gone,
     "gradients-exploding": gradients_exploding,
     "few-data": few_data,
+    "chance-accuracy": chance_accuracy,
+    "clip-idle": clip_idle,
+    "clip-heavy": clip_heavy,
+    "dead-value": dead_value,
+    "chosen-falling": chosen_falling,
+    "kl-without-reward": kl_without_reward,
+    "over-optimisation": over_optimisation,
+    "length-drift": length_drift,
+    "no-eos": no_eos,
+    "validation-rising": validation_rising,
 }
+"""Causes before what they lead to: alarms of one step are told in this order."""

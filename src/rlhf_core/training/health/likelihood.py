@@ -6,7 +6,7 @@ from .change import Change, change
 from .finding import Finding
 from .history import History
 
-LEAST_FALL = 5.0
+LEAST_FALL = 6.0
 """Nats per answer that a preferred answer may lose: some is lost in every sound DPO."""
 UNPAID_FALL = 1.0
 """Nats that it may lose where nothing is got for it: the rejected answers lose no more."""

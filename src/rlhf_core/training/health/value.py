@@ -10,12 +10,14 @@ from .history import History, Series
 LEAST_ROWS = 10
 USEFUL = 0.05
 """Explained variance below which the head is of no use."""
-STILL = 0.001
+STILL = 0.005
 """Explained variance that stays within ± this is that of a head which says the same of every text."""
 HARMFUL = -0.1
 """Explained variance below which advantages are noisier with the head than without it."""
 LEARNT = 0.5
 """Share of its first loss to which a head comes that has found no more than the mean of the returns."""
+FOUND = 0.1
+"""Share of its first loss from which what is left of the returns is noise: no head explains it."""
 PATIENCE = 40
 """Rows that a head which moves may take: it begins late, and then learns within a few."""
 
@@ -25,8 +27,9 @@ def dead_value(history: History) -> Finding | None:
     if len(explained) < LEAST_ROWS or explained.later_half.mean > USEFUL:
         return None
     late, loss = explained.later_half, history.series("value_loss", "train")
-    stands = _is_still(explained) and not _learns(loss)
-    if len(explained) < PATIENCE and not stands and statistics.median(late.values) >= HARMFUL:
+    stands = _is_still(explained) and not _falls_to(LEARNT, loss)
+    harms = statistics.median(late.values) < HARMFUL and not _falls_to(FOUND, loss)
+    if len(explained) < PATIENCE and not stands and not harms:
         return None
     return Finding(
         size=1.0,
@@ -37,9 +40,9 @@ def dead_value(history: History) -> Finding | None:
     )
 
 
-def _learns(loss: Series) -> bool:
-    """Whether its loss has come down, if only because it found the mean."""
-    return bool(loss) and loss.later_half.mean <= LEARNT * loss.values[0]
+def _falls_to(share: float, loss: Series) -> bool:
+    """Whether its loss has come down to that share of the first, if only because it found the mean."""
+    return bool(loss) and loss.later_half.mean <= share * loss.values[0]
 
 
 def _is_still(explained: Series) -> bool:
