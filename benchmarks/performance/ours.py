@@ -146,6 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = (arguments.folder or Path(scratch)).resolve()
         os.chdir(folder)
+        os.environ["RLHF_CACHE"] = str(folder / "cache")  # reference logprobs of earlier runs would be found there
         with profiled() if arguments.profile else nullcontext():
             watch = train(task.workload, task.algo, task.job, folder)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}

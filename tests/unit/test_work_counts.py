@@ -20,7 +20,6 @@ from trainer_parts import context_of, new_policy
 
 from rlhf_core.contract.options import NoOptions
 from rlhf_core.contract.rows import PairRow, Row
-from rlhf_core.policy import vocabulary
 from rlhf_core.policy.policy import TrunkPolicy
 from rlhf_core.training.batching import count
 from rlhf_plugins.dpo.options import DPOOptions
@@ -130,10 +129,9 @@ class LiveMemory(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("want", [{"logprobs"}, {"logprobs", "entropy"}], ids=" and ".join)
-def test_the_output_layer_never_holds_the_logits_of_all_tokens(want, monkeypatch):
-    vocabulary_size, length = 4096, 100
-    monkeypatch.setattr(vocabulary, "TILE_LOGITS", 16 * vocabulary_size)
-    policy = new_policy(vocab_size=vocabulary_size, n_embd=8, n_head=1, n_layer=1, n_positions=128)
+def test_the_output_layer_never_holds_the_logits_of_all_tokens(want):
+    vocabulary, length = 4096, 250
+    policy = new_policy(vocab_size=vocabulary, n_embd=8, n_head=1, n_layer=1, n_positions=256)
     policy.train_role("policy")
     peaks = []
     for completions in (1, 4):
@@ -142,5 +140,5 @@ def test_the_output_layer_never_holds_the_logits_of_all_tokens(want, monkeypatch
             scored = policy.score([row], want=want)
             sum(getattr(scored, name).sum() for name in want).backward()
         peaks.append(memory.peak)
-    logits_of_one_completion = length * vocabulary_size * 4
+    logits_of_one_completion = length * vocabulary * 4
     assert peaks[1] - peaks[0] < logits_of_one_completion
