@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import WORDS, make_base, write_rows
 from safetensors.torch import load_file
+
+from conftest import WORDS, make_base, write_rows
 
 RECIPE = """\
 name: small

@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import Rlhf
 
 import rlhf_core
+from conftest import Rlhf
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.recipe.observing import Listener
 
