@@ -386,6 +386,15 @@ def test_a_judge_without_its_key_says_which_variable_is_missing(rlhf: Rlhf, monk
     assert "OPENAI_API_KEY" in done.err
 
 
+def test_generate_ends_with_a_stop_string(rlhf: Rlhf) -> None:
+    words = ["generate", "--run", "runs/small/sft", "one", "--max-new-tokens", "12", "--temperature", "0"]
+    whole = rlhf(*words).out.strip()
+    cut = rlhf(*words, "--stop", "#never#", "--stop", whole[3]).out.strip()
+    assert whole.startswith(cut)
+    assert whole[3] in cut
+    assert len(cut) < len(whole)
+
+
 def test_generate_is_repeatable_and_asks_each_prompt(rlhf: Rlhf) -> None:
     words = ["generate", "--run", "runs/small/sft", "one", "two", "--samples", "2", "--max-new-tokens", "4"]
     first = rlhf(*words)

@@ -17,11 +17,12 @@ from .main import Setup
 @click.option("--max-new-tokens", type=int, help="Length limit.")
 @click.option("--top-k", type=int, help="Draw among the k likeliest tokens only.")
 @click.option("--top-p", type=float, help="Draw among the likeliest tokens that hold this share only.")
+@click.option("--stop", multiple=True, help="End an answer with this string, too; repeatable.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another answer.")
 @click.pass_obj
 def command(
     setup: Setup, prompts: tuple[str, ...], run_: str | None, n: int | None, temperature: float | None,
-    max_new_tokens: int | None, top_k: int | None, top_p: float | None, seed: int,
+    max_new_tokens: int | None, top_k: int | None, top_p: float | None, stop: tuple[str, ...], seed: int,
 ) -> None:  # fmt: skip
     """Answer prompts; without one, those on standard input, one per line.
 
@@ -40,6 +41,7 @@ def command(
     run = Run(run_ or RunFolder.newest().path, catalog=setup.catalog)
     given = {
         "n": n, "temperature": temperature, "max_new_tokens": max_new_tokens, "top_k": top_k, "top_p": top_p,
+        "stop": list(stop) or None,
     }  # fmt: skip
     sampling = {key: value for key, value in given.items() if value is not None}
     answers = run.generate(asked, seed=seed, **sampling)

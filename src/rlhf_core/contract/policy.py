@@ -23,6 +23,7 @@ class SamplingSpec:
 
     Args:
         max_new_tokens: length limit, EOS included.
+        stop: a completion ends with the token that completes one of these strings, and keeps it.
         temperature: divides the logits; 0 takes the likeliest token.
         top_k, top_p: truncate the distribution before drawing; None leaves it whole. Rollouts that are trained on
             are never truncated (their logprobs would be of another distribution than the loss's).
@@ -37,6 +38,7 @@ class SamplingSpec:
     top_p: float | None = None
     n: int = 1
     precision: Precision = "full"
+    stop: tuple[str, ...] = ()
 
 
 class Policy(Protocol):

@@ -58,7 +58,7 @@ class Rollout(Row):
 
     Args:
         logprobs: per completion, float32 ``[tokens]``: of each token under the distribution it was sampled from.
-        finished: per completion, whether it ended with EOS by itself rather than at the length limit.
+        finished: per completion, whether it ended by itself (EOS, a stop string) rather than at the length limit.
     """
 
     logprobs: tuple[Tensor, ...]

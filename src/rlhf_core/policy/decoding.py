@@ -15,6 +15,7 @@ from rlhf_core.contract.rows import Rollout, Row, Tokens
 from .drawing import draw, uniforms
 from .quick_linears import quick_linears
 from .runners import Runner
+from .stopping import StopStrings
 from .vocabulary import logits
 
 CACHE_BYTES = {"cpu": 2**30, "cuda": 2**33}
@@ -27,9 +28,14 @@ LOOK_EVERY = {"cpu": 1, "cuda": 16}
 @torch.no_grad()
 def sample(
     model: PreTrainedModel, runner: Callable[[PreTrainedModel], Runner], rows: Sequence[Row], spec: SamplingSpec, *,
-    seed: int, eos: int, context_length: int,
+    seed: int, eos: int, context_length: int, decode: Callable[[Tokens], str],
 ) -> list[Rollout]:  # fmt: skip
-    """``spec.n`` completions per row, in order. A completion ends at EOS, at ``max_new_tokens``, or with the context.
+    """``spec.n`` completions per row, in order.
+
+    A completion ends at EOS, with the token that completes a stop string, at ``max_new_tokens``, or with the context.
+
+    Args:
+        decode: tokens to text as it is, for stop strings.
 
     Raises:
         RLHFError naming the record whose prompt leaves no room. TrainingStopped when the model gives NaN.
@@ -43,9 +49,12 @@ def sample(
     # Prompts of like length share a batch: little padding. What is drawn does not depend on it.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].prompt))
     rollouts: dict[int, Rollout] = {}
+    stop = StopStrings(spec.stop, decode) if spec.stop else None
     with quick_linears(model, spec.precision, rows=len(rows) * spec.n):
         for indices in _batches(model, order, rows, spec):
-            batch = _Batch(model, runner(model), [rows[index] for index in indices], spec, seed, eos, context_length)
+            batch = _Batch(
+                model, runner(model), [rows[index] for index in indices], spec, seed, eos, context_length, stop
+            )
             rollouts |= zip(indices, batch.finish(), strict=True)
     return [rollouts[index] for index in range(len(rows))]
 
@@ -77,14 +86,14 @@ class _Batch:
         live: numbers of the samples in those rows: row · n + index.
         limits: how many tokens each may have.
         uniform, tokens, logprobs: ``[S, max_new_tokens]``, the latter two filled column by column.
-        ended: tokens and logprobs of the samples that are no longer live.
+        ended: tokens, logprobs and whether it ended by itself, of each sample that is no longer live.
     """
 
     def __init__(
         self, model: PreTrainedModel, runner: Runner, rows: Sequence[Row], spec: SamplingSpec, seed: int, eos: int,
-        context_length: int,
+        context_length: int, stop: StopStrings | None,
     ) -> None:  # fmt: skip
-        self.model, self.runner, self.rows, self.spec, self.eos = model, runner, rows, spec, eos
+        self.model, self.runner, self.rows, self.spec, self.eos, self.stop = model, runner, rows, spec, eos, stop
         device = model.device
         self.live = list(range(len(rows) * spec.n))
         self.limits = [
@@ -94,7 +103,7 @@ class _Batch:
         self.uniform = torch.stack(drawn).to(device)
         self.tokens = torch.zeros(self.uniform.shape, dtype=torch.long, device=device)
         self.logprobs = torch.zeros_like(self.uniform)
-        self.ended: dict[int, tuple[Tokens, Tensor]] = {}
+        self.ended: dict[int, tuple[Tokens, Tensor, bool]] = {}
 
     def finish(self) -> list[Rollout]:
         """Draw until every sample has ended."""
@@ -118,14 +127,13 @@ class _Batch:
         """Note which samples ended within these columns and drop them; the rows that stay, None for all of them."""
         stay = []
         for place, drawn in enumerate(self.tokens[:, start:stop].tolist()):
-            length = self._end(place, drawn, start)
-            if length is None:
+            end, limit = self._end(place, drawn, start), self.limits[self.live[place]]
+            if end is None and limit > stop:
                 stay.append(place)
             else:
-                self.ended[self.live[place]] = (
-                    tuple(self.tokens[place, :length].tolist()),
-                    self.logprobs[place, :length].clone(),
-                )
+                length = limit if end is None else min(end, limit)
+                tokens, logprobs = self.tokens[place, :length], self.logprobs[place, :length]
+                self.ended[self.live[place]] = (tuple(tokens.tolist()), logprobs.clone(), end == length)
         if len(stay) == len(self.live):
             return None
         order = _closed_up(stay)
@@ -137,24 +145,25 @@ class _Batch:
         return keep
 
     def _end(self, place: int, drawn: Sequence[int], start: int) -> int | None:
-        """Tokens of the sample if it ended among those just ``drawn``, the first of them in column ``start``."""
-        if self.eos in drawn:
-            return min(start + drawn.index(self.eos) + 1, self.limits[self.live[place]])
-        limit = self.limits[self.live[place]]
-        return limit if limit <= start + len(drawn) else None
+        """Tokens of the sample if it ended by itself among those just ``drawn``, the first in column ``start``."""
+        end = start + drawn.index(self.eos) + 1 if self.eos in drawn else None
+        if self.stop is not None:
+            whole = self.tokens[place, : end or start + len(drawn)].tolist()
+            end = self.stop.end(whole, start) or end
+        return end
 
     def _rollouts(self) -> list[Rollout]:
-        if not all(bool(torch.isfinite(logprobs).all()) for _, logprobs in self.ended.values()):
+        if not all(bool(torch.isfinite(logprobs).all()) for _, logprobs, _ in self.ended.values()):
             raise TrainingStopped("sampling: the model's logits are NaN or infinite; the weights are broken")
         rollouts = []
         for index, row in enumerate(self.rows):
-            completions, logprobs = zip(
+            completions, logprobs, finished = zip(
                 *(self.ended[number] for number in range(index * self.spec.n, (index + 1) * self.spec.n)), strict=True
             )
             rollouts.append(
                 Rollout(
                     record_id=row.record_id, prompt=row.prompt, completions=completions, logprobs=logprobs,
-                    finished=tuple(tokens[-1] == self.eos for tokens in completions),
+                    finished=finished,
                 )
             )  # fmt: skip
         return rollouts

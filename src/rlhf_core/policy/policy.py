@@ -99,8 +99,9 @@ class TrunkPolicy:
         with torch.no_grad(), self.roles.sampling(role) as model:
             model.eval()
             return decoding.sample(
-                model, self._runner, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length
-            )
+                model, self._runner, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length,
+                decode=partial(self.tokenizer.decode, clean_up_tokenization_spaces=False),
+            )  # fmt: skip
 
     @cached_property
     def _runner(self) -> Callable[[PreTrainedModel], Runner]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -39,6 +39,8 @@ class SamplingOptions(Options):
     """Completions per prompt."""
     precision: Precision = "full"
     """full, or int8: faster, from weights rounded to 8 bits (float32 on a CPU). PPO corrects for the difference."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """A completion also ends with the token that completes one of these strings, which stay in its text."""
 
     def spec(self) -> SamplingSpec:
         return SamplingSpec(**self.model_dump())

@@ -47,7 +47,10 @@ CHARTS = (
     ),
     ChartSpec("Length", ("length",), "Tokens per completion. A drift to one side may be reward for length.", "tokens"),
     ChartSpec(
-        "Ended by itself", ("finished",), "Share of completions that ended with EOS within the length limit.", "share"
+        "Ended by itself",
+        ("finished",),
+        "Share of completions that ended with EOS or a stop string within the length limit.",
+        "share",
     ),
     ChartSpec(
         "Clip fraction",

@@ -68,9 +68,9 @@ class Invariants:
     def collected(self, drawn: Sequence[Row], rows: Sequence[Row]) -> dict[str, float]:
         """A batch is ready and nothing of it trained on: ``drawn`` from the data, ``rows`` of ``collect``.
 
-        Returns: ``sampling_gap`` where it is of interest (lower precision, or paranoid).
+        Returns: ``sampling_gap`` where it is of interest (lower precision, of rollouts alone too, or paranoid).
         """
-        reports = self._paranoid or self._dtype != torch.float32
+        reports = self._paranoid or self._dtype != torch.float32 or self._sampling.precision != "full"
         if not (self._first or reports):
             return {}
         thorough = self._first or self._paranoid
@@ -80,7 +80,7 @@ class Invariants:
                 require_one_tokenisation(
                     drawn if self._paranoid else spread(drawn, ROWS), self._records, self._policy.codec
                 )
-                require_whole(chosen, self._policy.codec)
+                require_whole(chosen, self._policy.codec, stops=bool(self._sampling.stop))
                 require_places(self._policy, chosen)
             gap = measure_gap(self._policy, [row for row in chosen if isinstance(row, Rollout)], self._sampling)
             gap.require_small(self._dtype, self._sampling)

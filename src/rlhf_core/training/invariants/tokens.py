@@ -29,8 +29,10 @@ def require_one_tokenisation(rows: Sequence[Row], records: Mapping[str, Record],
             )
 
 
-def require_whole(rows: Sequence[Row], codec: Codec) -> None:
+def require_whole(rows: Sequence[Row], codec: Codec, *, stops: bool = False) -> None:
     """Every row has a prompt and no empty completion; a rollout ends at its first EOS and has a logprob per token.
+
+    Args: stops: stop strings end completions as well, with any token.
 
     Raises: TrainingStopped naming the row.
     """
@@ -38,14 +40,14 @@ def require_whole(rows: Sequence[Row], codec: Codec) -> None:
         if not row.prompt or not all(row.completions):
             raise _broken(row, "the prompt or a completion has no token")
         if isinstance(row, Rollout):
-            _require_rollout(row, codec)
+            _require_rollout(row, codec, stops)
 
 
-def _require_rollout(row: Rollout, codec: Codec) -> None:
+def _require_rollout(row: Rollout, codec: Codec, stops: bool) -> None:
     for tokens, logprobs, finished in zip(row.completions, row.logprobs, row.finished, strict=True):
         if codec.eos in tokens[:-1]:
             raise _broken(row, f"{len(tokens) - 1 - tokens.index(codec.eos)} tokens stand behind EOS")
-        if finished != (tokens[-1] == codec.eos):
+        if finished != (tokens[-1] == codec.eos) and not (finished and stops):
             raise _broken(row, f"finished is {finished}, but its last token is {tokens[-1]} (EOS is {codec.eos})")
         if len(logprobs) != len(tokens):
             raise _broken(row, f"{len(tokens)} tokens have {len(logprobs)} logprobs")
