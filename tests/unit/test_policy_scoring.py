@@ -26,7 +26,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.rows import Row
-from rlhf_core.policy import vocabulary
+from rlhf_core.policy import attention, vocabulary
 from rlhf_core.policy.layout import pack
 from rlhf_core.policy.packing import choose_layout, use_fast_gelu
 from rlhf_core.policy.policy import TrunkPolicy
@@ -321,3 +321,24 @@ def test_a_trained_llama_is_packed_exactly():
     scored = policy.score(rows)
     assert policy.layout == "packed"
     assert (scored.logprobs[scored.mask] - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("heads", [4, 2], ids=["own keys", "shared keys"])
+def test_ways_to_attend_give_the_same_numbers_and_gradients(heads):
+    """One call per sequence on a CPU, one padded call on an accelerator."""
+    lengths = [3, 7, 1]
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(11, count, 8, generator=draw).requires_grad_() for count in (4, heads, heads))
+    weights = torch.randn(11, 4, 8, generator=draw)
+    found = [way(query, key, value, lengths, 0.3, 0.0) for way in (attention._one_by_one, attention._padded)]
+    assert torch.allclose(*found, atol=1e-6)
+    gradients = [torch.autograd.grad((output * weights).sum(), (query, key, value)) for output in found]
+    assert all(torch.allclose(first, second, atol=1e-6) for first, second in zip(*gradients, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="flash attention of variable length is CUDA's")
+def test_variable_length_attention_agrees_with_padding():
+    lengths = [3, 7, 1]
+    query, key, value = (torch.randn(11, count, 64, device="cuda", dtype=torch.bfloat16) for count in (4, 2, 2))
+    found = attention._variable_length(query, key, value, lengths, 0.1)
+    assert torch.allclose(found, attention._padded(query, key, value, lengths, 0.1, 0.0), atol=2e-2)

@@ -43,7 +43,8 @@ class MicroBatches:
             yield [waiting.pop(longest)]
         if waiting:
             assert self.tokens is not None, "the first part was watched"
-            yield from micro_batches(waiting, self.tokens)
+            # Of like length, for models that pad; within one minibatch, so that its gradient stays what it is.
+            yield from micro_batches(sorted(waiting, key=lambda row: row.cost), self.tokens)
 
     @contextmanager
     def watched(self, part: Sequence[Row]) -> Iterator[None]:
