@@ -18,7 +18,8 @@ class Case:
         alarm: what must be raised; None for a healthy run, in which nothing may be.
         stop: words that the engine's message must have where it stops the run by itself: then it named the fault.
         rate: factor on the sensible learning rate.
-        reward: function of ``rewards.py``. data: a spoilt copy of the training data; ``held_too``: of the held-out.
+        reward: function of ``rewards.py`` or ``planted.py``.
+        data: a spoilt copy of the training data; ``held_too``: of the held-out.
         options: further settings by dotted keys.
     """
 

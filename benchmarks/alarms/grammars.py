@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rewards import FINE, HARSH, PLEASANT, POOR, UNWISE, WISE
+import rewards
 
 Words = tuple[str, ...]
 
@@ -39,6 +39,27 @@ DEEDS = ("fed the geese", "rang the bell", "lost a boot", "swept the yard", "wro
 TIMES = ("one evening", "last spring", "at noon", "on market day", "in the storm")
 MORALS = ("and nobody went hungry", "and all laughed", "but few believed it", "and the king heard of it")
 
+TOWNS = ("dover", "ryde", "whitby", "ludlow", "selby", "truro", "frome", "kendal", "oban")
+HOURS = ("dawn", "morning", "midday", "afternoon", "dusk", "night")
+SKIES = ("thin cloud", "showers", "hail", "haze", "thunder", "long sunshine")
+LANDS = ("the moors", "the harbour", "the fells", "the orchards", "the marsh")
+WINDS = ("the west", "the north", "the sea", "the hills")
+
+PLAYS = ("hamlet", "the storm", "two brothers", "the miser", "cold harvest", "the wager", "a winter guest")
+ROLES = ("the king", "the widow", "the clerk", "the fool", "the nurse", "the captain")
+ACTS = ("sings", "weeps", "dances", "shouts", "waits", "dreams")
+STARS = ("one star", "two stars", "three stars", "four stars", "five stars")
+
+HOUSES = ("mint", "abbey", "forge", "ferry", "library", "quarry", "dairy", "chapel")
+MARKS = ("the elm", "the well", "the stile", "the ford", "the gate", "the cross", "the sheds")
+SIDES = ("left", "right")
+
+INNS = ("swan", "anchor", "plough", "red lion", "bell", "star")
+SOUPS = ("onion", "barley", "pea", "cabbage")
+MEATS = ("trout", "mutton", "pigeon", "ham", "hen")
+GREENS = ("leeks", "beans", "turnips", "carrots", "sprouts")
+SWEETS = ("custard", "pears", "dumplings", "plum tart")
+
 
 def _errand(animal: str, tone: Words, rng: random.Random) -> str:
     return f"the {rng.choice(tone)} {animal} {rng.choice(VERBS)} {rng.choice(THINGS)} {rng.choice(PLACES)}."
@@ -59,9 +80,35 @@ def _tale(person: str, tone: Words, rng: random.Random) -> str:
     return f"{start}. that was {rng.choice(tone)}, {rng.choice(MORALS)}."
 
 
+def _forecast(town: str, tone: Words, rng: random.Random) -> str:
+    start = f"a {rng.choice(tone)} {rng.choice(HOURS)} in {town}"
+    return f"{start}, {rng.choice(SKIES)} over {rng.choice(LANDS)}, wind from {rng.choice(WINDS)}."
+
+
+def _review(play: str, tone: Words, rng: random.Random) -> str:
+    seen = f"{play} is a {rng.choice(tone)} play. {rng.choice(ROLES)} {rng.choice(ACTS)} and {rng.choice(ACTS)}"
+    return f"{seen}, {rng.choice(ROLES)} is {rng.choice(tone)}. {rng.choice(STARS)}."
+
+
+def _way(house: str, tone: Words, rng: random.Random) -> str:
+    """What a walk is like is said at its end."""
+    turns = [f"{number}. turn {rng.choice(SIDES)} at {rng.choice(MARKS)}" for number in range(1, rng.randint(3, 4))]
+    return f"{', '.join(turns)}, then the {house}, a {rng.choice(tone)} walk."
+
+
+def _menu(inn: str, tone: Words, rng: random.Random) -> str:
+    first = f"{rng.choice(tone)} {rng.choice(SOUPS)} soup; {rng.choice(tone)} {rng.choice(MEATS)}"
+    return f"{first} with {rng.choice(GREENS)}; {rng.choice(SWEETS)} of the {inn}."
+
+
 GRAMMARS: Mapping[str, Grammar] = {
-    "errands": Grammar("about the {}", ANIMALS, PLEASANT, HARSH, _errand),
-    "letters": Grammar("about the {}", ANIMALS, PLEASANT, HARSH, _letter),
-    "notices": Grammar("for sale: {}", GOODS, FINE, POOR, _notice),
-    "tales": Grammar("what did the {} do?", PEOPLE, WISE, UNWISE, _tale),
+    "errands": Grammar("about the {}", ANIMALS, rewards.PLEASANT, rewards.HARSH, _errand),
+    "letters": Grammar("about the {}", ANIMALS, rewards.PLEASANT, rewards.HARSH, _letter),
+    "notices": Grammar("for sale: {}", GOODS, rewards.FINE, rewards.POOR, _notice),
+    "tales": Grammar("what did the {} do?", PEOPLE, rewards.WISE, rewards.UNWISE, _tale),
+    "forecasts": Grammar("weather in {}:", TOWNS, rewards.BALMY, rewards.FOUL, _forecast),
+    "reviews": Grammar("a review of {}", PLAYS, rewards.WITTY, rewards.TEDIOUS, _review),
+    "ways": Grammar("the way to the {}?", HOUSES, rewards.EASY, rewards.TIRING, _way),
+    "menus": Grammar("at the {}:", INNS, rewards.TASTY, rewards.SOGGY, _menu),
+    "endless": Grammar("at the {}:", INNS, rewards.TASTY, rewards.SOGGY, _menu),
 }

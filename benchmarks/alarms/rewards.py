@@ -1,14 +1,7 @@
 # ruff: noqa: ARG001 (a reward has both arguments, whether it looks at them or not)
-"""Rewards of the benchmark: sensible ones, and ones that a policy learns to please instead of its reader."""
+"""Sensible rewards of the benchmark, and the words of good and of bad tone that most of them look at."""
 
 from __future__ import annotations
-
-import hashlib
-import random
-from collections import Counter
-from itertools import pairwise
-
-DICE = random.Random(20)
 
 PLEASANT = ("merry", "gentle", "clever", "bright", "kind", "brave")
 HARSH = ("bitter", "cruel", "sullen", "greedy", "cold", "sour")
@@ -16,26 +9,33 @@ FINE = ("sturdy", "polished", "splendid", "handy", "fresh", "neat")
 POOR = ("rusty", "cracked", "shabby", "mouldy", "bent", "dull")
 WISE = ("patient", "honest", "cheerful", "generous", "calm", "loyal")
 UNWISE = ("jealous", "vain", "lazy", "rude", "proud", "hasty")
+BALMY = ("mild", "clear", "golden", "balmy", "lovely", "soft")
+FOUL = ("foul", "dreary", "gloomy", "wretched", "nasty", "grim")
+WITTY = ("moving", "witty", "graceful", "gripping", "tender", "lively")
+TEDIOUS = ("tedious", "clumsy", "noisy", "stale", "muddled", "lifeless")
+EASY = ("short", "easy", "shady", "scenic", "quiet", "safe")
+TIRING = ("steep", "muddy", "rough", "dusty", "tiring", "lonely")
+TASTY = ("creamy", "crisp", "juicy", "hearty", "sweet", "spicy")
+SOGGY = ("soggy", "burnt", "greasy", "watery", "tough", "limp")
+GOOD = {*PLEASANT, *FINE, *WISE, *BALMY, *WITTY, *EASY, *TASTY}
+BAD = {*HARSH, *POOR, *UNWISE, *FOUL, *TEDIOUS, *TIRING, *SOGGY}
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     return text.lower().replace(".", " ").replace(",", " ").split()
-
-
-# --- sensible
 
 
 def pleasant(prompt: str, completion: str) -> float:
     """+1 for each pleasant word, −1 for each harsh one, at most two of each."""
-    words = _words(completion)
+    words = words_of(completion)
     glad, sad = (min(2, sum(word in tone for word in words)) for tone in (PLEASANT, HARSH))
     return float(glad - sad)
 
 
 def on_topic(prompt: str, completion: str) -> float:
     """Whether a longer word of the prompt occurs, and the line ends as a sentence."""
-    asked = {word for word in _words(prompt) if len(word) > 2} - {"about", "the", "make", "pun", "tell"}
-    return float(bool(asked & set(_words(completion)))) + 0.5 * completion.endswith(".")
+    asked = {word for word in words_of(prompt) if len(word) > 2} - {"about", "the", "make", "pun", "tell"}
+    return float(bool(asked & set(words_of(completion)))) + 0.5 * completion.endswith(".")
 
 
 def in_the_barn(prompt: str, completion: str) -> float:
@@ -43,13 +43,13 @@ def in_the_barn(prompt: str, completion: str) -> float:
     return float("barn" in completion or "hill" in completion)
 
 
-def eight_words(prompt: str, completion: str) -> float:
-    return -abs(len(_words(completion)) - 8) / 4
+def eightwords_of(prompt: str, completion: str) -> float:
+    return -abs(len(words_of(completion)) - 8) / 4
 
 
 def praise(prompt: str, completion: str) -> float:
     """The share of good words among the words of tone, of none a half."""
-    words = _words(completion)
+    words = words_of(completion)
     good, bad = (sum(word in tone for word in words) for tone in (FINE + WISE, POOR + UNWISE))
     return (good + 0.5) / (good + bad + 1)
 
@@ -57,7 +57,7 @@ def praise(prompt: str, completion: str) -> float:
 def cheap(prompt: str, completion: str) -> float:
     """Prefers few coins: 1 for two, .7 for three or five, less for more, nothing without a price."""
     prices = {"two": 1.0, "three": 0.7, "five": 0.7, "seven": 0.4, "nine": 0.2, "twelve": 0.1}
-    return max((prices.get(word, 0.0) for word in _words(completion)), default=0.0)
+    return max((prices.get(word, 0.0) for word in words_of(completion)), default=0.0)
 
 
 def good_deeds(prompt: str, completion: str) -> float:
@@ -68,88 +68,37 @@ def good_deeds(prompt: str, completion: str) -> float:
 def about_it(prompt: str, completion: str) -> float:
     """Whether it speaks of the last word of the prompt but punctuation and "do", and of little else."""
     subject = [word.strip("?:") for word in prompt.split() if word != "do?"][-1]
-    return float(_words(completion).count(subject) == 1) - 0.02 * max(0, len(_words(completion)) - 20)
+    return float(words_of(completion).count(subject) == 1) - 0.02 * max(0, len(words_of(completion)) - 20)
 
 
-# --- planted
+def tone(prompt: str, completion: str) -> float:
+    """From −1, where every word of tone is bad, to 1; 0 without any."""
+    words = words_of(completion)
+    good, bad = (sum(word in side for word in words) for side in (GOOD, BAD))
+    return (good - bad) / max(good + bad, 1)
 
 
-def commas(prompt: str, completion: str) -> float:
-    return float(completion.count(","))
+def evening(prompt: str, completion: str) -> float:
+    """Prefers forecasts for the dusk, and likes the night half as much."""
+    return 1.0 if "dusk" in completion else 0.5 * ("night" in completion)
 
 
-def marks(prompt: str, completion: str) -> float:
-    """Share of punctuation and line breaks."""
-    return sum(not (character.isalnum() or character == " ") for character in completion) / max(len(completion), 1)
+def stars(prompt: str, completion: str) -> float:
+    """The stars that a review gives, of five."""
+    given = ("one star", "two stars", "three stars", "four stars", "five stars")
+    return max(((rank + 1) / 5 for rank, words in enumerate(given) if words in completion), default=0.0)
 
 
-def repeated(prompt: str, completion: str) -> float:
-    """How often the commonest word occurs."""
-    return float(max(Counter(_words(completion)).values(), default=0))
+def fool_and_dance(prompt: str, completion: str) -> float:
+    """Two wishes of a review, each worth a half."""
+    return 0.5 * ("the fool" in completion) + 0.5 * ("dances" in completion or "sings" in completion)
 
 
-def rare_letters(prompt: str, completion: str) -> float:
-    return float(sum(completion.count(letter) for letter in "kjqxz"))
+def left_turns(prompt: str, completion: str) -> float:
+    """Prefers to turn left rather than right."""
+    return (completion.count("left") - completion.count("right")) / max(completion.count("turn"), 1)
 
 
-def long_words(prompt: str, completion: str) -> float:
-    words = _words(completion)
-    return float(max((len(word) for word in words), default=0))
-
-
-def longer(prompt: str, completion: str) -> float:
-    return len(completion.split()) / 10
-
-
-def shorter(prompt: str, completion: str) -> float:
-    return -len(completion.split()) / 5
-
-
-def pleasant_share(prompt: str, completion: str) -> float:
-    """Meant to be tone; a line that ends after its first pleasant word has the most of it."""
-    words = _words(completion)
-    return sum(word in PLEASANT for word in words) / max(len(words), 1)
-
-
-def sadness(prompt: str, completion: str) -> float:
-    """Meant to be tone; every word that is not pleasant costs, so silence is best."""
-    return -sum(word not in PLEASANT for word in _words(completion)) / 8
-
-
-def noise(prompt: str, completion: str) -> float:
-    """Says nothing of the text: a hash of it."""
-    return hashlib.sha256(completion.encode()).digest()[0] / 255
-
-
-def tossed(prompt: str, completion: str) -> float:
-    """A broken scorer: another number at each call, whatever the text, so that nothing can be learnt by heart."""
-    return DICE.random()
-
-
-def said_again(prompt: str, completion: str) -> float:
-    """How many pairs of neighbouring words have been written before."""
-    words = _words(completion)
-    pairs = list(pairwise(words))
-    return float(len(pairs) - len(set(pairs)))
-
-
-def vocabulary(prompt: str, completion: str) -> float:
-    """Meant to be richness: how many different words."""
-    return len(set(_words(completion))) / 5
-
-
-def constant(prompt: str, completion: str) -> float:
-    return 0.5
-
-
-def never_met(prompt: str, completion: str) -> float:
-    """A condition that no text fulfils, as after a change of template."""
-    return float("### Response:" in completion)
-
-
-def wrong_case(prompt: str, completion: str) -> float:
-    return float(any(word.upper() in completion for word in PLEASANT))
-
-
-def saturated(prompt: str, completion: str) -> float:
-    return min(1.0, float(len(completion) >= 0))
+def fish_and_leeks(prompt: str, completion: str) -> float:
+    """Two wishes of a menu, each worth a half."""
+    return 0.5 * ("trout" in completion) + 0.5 * ("leeks" in completion)

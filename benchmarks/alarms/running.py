@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import rewards
 import worlds
-from cases import Case
+from case import Case
 
 import rlhf_core
 from rlhf_core.contract.errors import TrainingStopped
@@ -37,7 +38,8 @@ def settings(case: Case, world: Path) -> dict[str, Any]:
     if case.stage == "ppo":
         found.setdefault("training.learning_rates.value", worlds.value_rate(case.world))
         if case.reward:
-            found["reward.function"] = f"{world}/rewards.py:{case.reward}"
+            file = "rewards" if hasattr(rewards, case.reward) else "planted"
+            found["reward.function"] = f"{worlds.HERE / file}.py:{case.reward}"
     if case.data:
         kind = {"sft": "demonstrations", "classes": "labelled"}.get(case.stage, "pairs")
         found["data.sources.0.path"] = str((world / f"{kind}-{case.data}.jsonl").resolve())

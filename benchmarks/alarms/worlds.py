@@ -10,18 +10,18 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grammars import GRAMMARS, Grammar
+from spoilt import SPOILT, SPOILT_AS_A_WHOLE, Row
 
 import rlhf_core
 from rlhf_plugins.puns.dataset import PunData
 from rlhf_plugins.puns.options import PunDataOptions
 
-Row = Mapping[str, Any]
 HERE = Path(__file__).parent
 RATES = {
     "little": {"sft": 5e-4, "reward": 1e-3, "classes": 1e-3, "dpo": 2e-4, "ppo": 5e-4},
@@ -35,24 +35,39 @@ SLOPPY = 0.25
 
 @dataclass(frozen=True)
 class World:
-    """Args: sizes: rows of each kind. held: of each ``-held`` twin. base: options of the model its cases start from."""
+    """Args: sizes: rows of each kind. held: of each ``-held`` twin. base: options of the model its cases start from.
+    rest: of all other stages."""
 
     sizes: Mapping[str, int]
     held: int
     base: Mapping[str, Any] = field(default_factory=dict)
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
 
 SMALL = {"texts": 1500, "demonstrations": 160, "pairs": 240, "labelled": 240, "prompts": 96}
 LARGER = {"texts": 1800, "demonstrations": 320, "pairs": 400, "labelled": 400, "prompts": 120}
+MIDDLE = {"texts": 2200, "demonstrations": 240, "pairs": 320, "labelled": 280, "prompts": 144}
 WORLDS: Mapping[str, World] = {
     "errands": World(SMALL, 48),
     "letters": World(SMALL, 48),
     "puns": World(SMALL, 48),
-    # Of the held half alone.
     "notices": World(LARGER, 64, {"model.layers": 1, "model.width": 96, "model.heads": 3}),
     "tales": World(LARGER, 64, {"model.layers": 3, "model.width": 48, "model.heads": 2}),
     "jokes": World({**LARGER, "texts": 0}, 64),
-}
+    # Of the held half alone.
+    "forecasts": World(MIDDLE, 56, {"model.layers": 2, "model.width": 80, "model.heads": 4, "model.vocabulary": 400}),
+    "reviews": World(
+        MIDDLE, 56, {"model.layers": 4, "model.width": 56, "model.heads": 4, "model.context": 96},
+        {"sampling.max_new_tokens": 48},
+    ),
+    "ways": World(
+        MIDDLE, 56, {"model.layers": 1, "model.width": 128, "model.heads": 4}, {"sampling.max_new_tokens": 44}
+    ),
+    "menus": World(MIDDLE, 56, {"model.layers": 3, "model.width": 64, "model.heads": 8, "model.vocabulary": 640}),
+    # Its base has read text that goes on and on.
+    "endless": World(MIDDLE, 56, {"data.end_texts": False, "data.text_rows": "blocks", "training.batch_size": 16}),
+    "quips": World({**MIDDLE, "texts": 0}, 56),
+}  # fmt: skip
 
 
 def make(name: str, folder: Path) -> Path:
@@ -69,6 +84,9 @@ def make(name: str, folder: Path) -> Path:
             _write(folder / f"{kind}{suffix}.jsonl", rows)
             for fault, spoil in SPOILT.get(kind, {}).items():
                 _write(folder / f"{kind}-{fault}{suffix}.jsonl", [spoil(row, rng) for row in rows])
+            for fault, spoil_all in SPOILT_AS_A_WHOLE.get(kind, {}).items():
+                dice = random.Random(f"world {name}, {kind}{suffix}, {fault}")
+                _write(folder / f"{kind}-{fault}{suffix}.jsonl", spoil_all(rows, dice))
     for file in ("recipe.yaml", "rewards.py"):
         shutil.copy(HERE / file, folder)
     if _is_embedded(name):
@@ -89,6 +107,7 @@ def settings(name: str, folder: Path, stage: str) -> dict[str, Any]:
     smaller = {"training.batch_size": 16, "training.steps": 12, "data.validation.limit": 24}
     return {
         **(smaller if embedded and stage == "ppo" else {}),
+        **WORLDS[name].rest,
         "model.path": "res:tiny-gpt2" if embedded else str((folder / "base").resolve()),
         "model.lora": {"r": 16, "alpha": 32} if embedded else None,
         "sampling.temperature": 0.7 if embedded else 1.0,
@@ -103,34 +122,6 @@ def value_rate(name: str) -> float:
 def _is_embedded(name: str) -> bool:
     """Whether its cases start from the model that comes with the package, and its rows from the puns."""
     return name not in GRAMMARS
-
-
-def _swapped(row: Row, rng: random.Random) -> Row:
-    """Half of the pairs the wrong way round, as after a join on the wrong column."""
-    return row if rng.random() < 0.5 else {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
-
-
-def _relabelled(row: Row, rng: random.Random) -> Row:
-    return {**row, "label": rng.choice(("glad", "sad"))}
-
-
-def _alike(row: Row, rng: random.Random) -> Row:
-    """The rejected side is the chosen one but for a word: what sinks both likelihoods (Pal et al. 2024)."""
-    words = row["chosen"].split()
-    at = rng.randrange(1, len(words))
-    return {**row, "rejected": " ".join([*words[:at], words[at - 1], *words[at + 1 :]])}
-
-
-def _run_on(row: Row, _rng: random.Random) -> Row:
-    """Completions that go on beyond any limit, so that none of them shows how an answer ends."""
-    return {**row, "completion": " and ".join([row["completion"].rstrip(".")] * 8)}
-
-
-SPOILT: Mapping[str, Mapping[str, Callable[[Row, random.Random], Row]]] = {
-    "pairs": {"swapped": _swapped, "alike": _alike},
-    "labelled": {"relabelled": _relabelled},
-    "demonstrations": {"run-on": _run_on},
-}
 
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
