@@ -108,6 +108,15 @@ def test_keys_are_told_to_be_set_and_never_shown():
     assert "judge chatgpt" in missing[0].says
 
 
+def test_what_trainings_keep_is_weighed(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLHF_CACHE", str(tmp_path))
+    assert installation.own_cache().says == "nothing kept"
+    (tmp_path / "reference-logprobs").mkdir()
+    (tmp_path / "reference-logprobs" / "abc.sqlite").write_bytes(bytes(3 * 2**20))
+    found = installation.own_cache()
+    assert (found.subject, found.says.split(";")[0]) == (str(tmp_path), "3.0 MiB of reference logprobs")
+
+
 def test_the_hub_is_told_to_be_offline_by_the_variable_that_makes_it_so(tmp_path):
     (tmp_path / "models--acme--tiny").mkdir()
     place = {"HF_HUB_CACHE": str(tmp_path)}

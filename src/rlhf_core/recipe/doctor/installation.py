@@ -16,7 +16,9 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.recipe.locate import recipe_names, resource_path
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.registry.discovery import Plugin
+from rlhf_core.store.logprobs import cache_folder
 
+from ..amounts import size
 from .finding import Finding
 
 DISTRIBUTION = "rlhf_core"
@@ -36,6 +38,7 @@ def installation(catalog: Catalog) -> Iterator[Finding]:
     yield from components(catalog)
     yield from keys(catalog, os.environ)
     yield from hub(os.environ)
+    yield own_cache()
 
 
 def packages(requirements: list[Requirement]) -> Iterator[Finding]:
@@ -153,3 +156,11 @@ def hub(environment: Mapping[str, str]) -> Iterator[Finding]:
     endpoint = environment.get("HF_ENDPOINT")
     if endpoint:
         yield Finding(area="hub", subject="endpoint", says=endpoint)
+
+
+def own_cache() -> Finding:
+    """What trainings keep for later ones."""
+    folder = cache_folder()
+    held = sum(path.stat().st_size for path in folder.glob("reference-logprobs/*") if path.is_file())
+    says = f"{size(held)} of reference logprobs; may be deleted while nothing trains" if held else "nothing kept"
+    return Finding(area="cache", subject=str(folder), says=says)
