@@ -141,6 +141,26 @@ class BesideTheRow(Imitate):
         return Loss(torch.stack(parts).sum())
 
 
+class RowsTogether(Imitate):
+    """Its loss of a single row depends on the rows beside it."""
+
+    def loss(self, rows: Sequence[AnyRow], totals: Totals) -> Loss:
+        scored = self.policy.score(rows)
+        per_row = -(scored.logprobs * scored.mask).sum(1) / totals.tokens
+        return Loss(super().loss(rows, totals).total, per_row=per_row.detach())
+
+
+class OneForAll(Imitate):
+    def loss(self, rows: Sequence[AnyRow], totals: Totals) -> Loss:
+        loss = super().loss(rows, totals)
+        return Loss(loss.total, per_row=loss.total.detach()[None])
+
+
+class PairsOfRows(Imitate):
+    def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, torch.Tensor]:
+        return {**super().validate(rows, totals, seed=seed), "rows/score": torch.zeros(2 * len(rows))}
+
+
 def test_the_right_trainer_passes() -> None:
     check_trainer(Imitate())
 
@@ -159,6 +179,9 @@ def test_the_right_trainer_passes() -> None:
         (Forgetful, "cut after one batch and resumed, .* ends elsewhere"),
         (Unsaved, "saving collected rows raised TypeError: Unsavable.found holds a dict"),
         (BesideTheRow, "of saved and restored rows gives loss"),
+        (RowsTogether, r"loss\(\).per_row says .* of samples:1, whose loss alone is"),
+        (OneForAll, r"per_row has shape \[1\] for \d+ rows; give one number per row"),
+        (PairsOfRows, r"validate\(\) gives rows/score of shape \[\d+\] for \d+ rows"),
     ],
 )
 def test_a_faulty_trainer_is_told_its_fault(faulty: type[Imitate], told: str) -> None:

@@ -402,7 +402,11 @@ def test_validation_reports_score_and_kl_of_held_out_prompts_and_no_loss():
     trainer = new_trainer(n=2)
     metrics = trainer.validate(PROMPTS, count(PROMPTS, sampled=2), seed=0)
     means = {name for name in metrics if not name.startswith("_")}
-    assert means == {"score", "kl_k1", "kl_k2", "kl_k3", "kl_exact", "kl_in_reward", "length", "finished"}
+    assert means == {
+        "score", "kl_k1", "kl_k2", "kl_k3", "kl_exact", "kl_in_reward", "length", "finished", "rows/score",
+    }  # fmt: skip
+    assert metrics["rows/score"].shape == (len(PROMPTS),)
+    assert metrics["rows/score"].mean().item() == pytest.approx(metrics["score"].item(), abs=1e-6)
     rows = collect(trainer, PROMPTS)
     assert metrics["length"].item() == pytest.approx(sum(len(c) for row in rows for c in row.completions) / 8)
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from report_parts import ALARM, EVALUATION, METRICS, SAMPLES, page, stage
 
-from rlhf_core.report.charts import Flag, Series, line_chart, number, ticks
+from rlhf_core.report.charts import Flag, Series, line_chart, number, ticks, x_ticks
 from rlhf_core.report.comparison import compare, same_prompts
-from rlhf_core.report.content import ComparisonContent, EvaluationContent, Gain, StageContent
-from rlhf_core.report.curves import curve, quantile, quantiles_of_samples, smooth, thin
+from rlhf_core.report.content import ComparisonContent, EvaluationContent, Gain, PageContent, StageContent
+from rlhf_core.report.curves import by_step, curve, quantile, quantiles, smooth, thin
 from rlhf_core.report.explanations import charts_for
 from rlhf_core.report.histograms import BINS, histogram, shares
-from rlhf_core.report.page import render_comparison
+from rlhf_core.report.page import render, render_comparison
 from rlhf_core.report.questions import evaluation_answer, price_of_score, sampled_gain
 from rlhf_core.report.samples import evaluation_pairs, mark_changes, spread, training_pairs
+from rlhf_core.report.sections import spread_charts
 
 
 def test_page_is_self_contained_and_escapes_what_users_and_models_wrote() -> None:
@@ -112,10 +114,31 @@ def test_a_band_is_196_standard_errors_of_the_mean_that_is_drawn() -> None:
 
 def test_quantiles_of_samples_lie_between_order_statistics() -> None:
     assert [quantile([4.0, 1.0, 2.0, 3.0, 5.0], share) for share in (0.0, 0.1, 0.5, 1.0)] == [1.0, 1.4, 3.0, 5.0]
-    found = quantiles_of_samples(SAMPLES, "score")
+    found = quantiles(by_step(SAMPLES, "score"))
     assert found is not None
     assert found.points == [(0.0, 0.5), (2.0, 1.5)]
     assert found.band[0] == (0.0, pytest.approx(0.1), pytest.approx(0.9))
+
+
+def test_single_held_out_rows_are_drawn_by_their_quantiles_and_first_against_last() -> None:
+    rows = [
+        {"step": step, "record_id": str(i), "loss": 0.7 - 0.01 * step * i, "score": float(i)}
+        for step in (0, 2) for i in range(11)
+    ]  # fmt: skip
+    charts = {chart.title: chart for chart in spread_charts(stage(samples=SAMPLES, held_out=rows))}
+    # The samples' own scores are a few of these, so they are not drawn again.
+    assert list(charts) == [
+        "Loss of single rows", "Loss of single rows, first and last", "Score of single rows",
+        "Score of single rows, first and last", "Words of the samples",
+    ]  # fmt: skip
+    (line,) = charts["Loss of single rows"].legend
+    assert line.points == [(0.0, pytest.approx(0.7)), (2.0, pytest.approx(0.6))]
+    assert line.band[1] == (2.0, pytest.approx(0.52), pytest.approx(0.68))
+    assert [one.label for one in charts["Loss of single rows, first and last"].legend] == ["step 2", "step 0"]
+    assert [chart.title for chart in spread_charts(stage(samples=SAMPLES))] == [
+        "Scores of the samples",
+        "Words of the samples",
+    ]
 
 
 def test_a_long_curve_is_thinned_to_means_of_neighbours() -> None:
@@ -193,3 +216,22 @@ def test_metrics_of_the_head_carry_their_error() -> None:
     rows = [{"split": "validation", "score": 1.0}, {"split": "validation", "score": 2.0, "score_se": 0.5}]
     assert headline(rows) == [("score", "1", "2 ± 0.98")]
     assert [row for row in headline(METRICS) if row[0] == "loss"] == [("loss", "0.7", "0.6")]
+
+
+def test_ticks_below_a_chart_are_places_of_the_data() -> None:
+    assert x_ticks([0.0]) == [0.0]
+    assert x_ticks([0.0, 2.0]) == [0.0, 1.0, 2.0]
+    assert x_ticks([0.0, 0.5, 1.2]) == [0.0, 0.5, 1.0]
+    svg = line_chart([Series("a", [(0, 1.0)])], x_label="step")
+    assert svg.count('text-anchor="middle"') == 1
+
+
+def test_p_and_q_stand_beside_a_difference_and_q_only_where_several_runs_were_compared() -> None:
+    row = {**EVALUATION.summary[0], "p": 0.0123}
+    alone = render(PageContent(title="t", stages=[], evaluations=[replace(EVALUATION, summary=[row])]))
+    assert '<td class="n">0.0123</td>' in alone
+    assert '<th class="n">q</th>' not in alone
+    several = render(
+        PageContent(title="t", stages=[], evaluations=[replace(EVALUATION, summary=[{**row, "q": 0.0246}])])
+    )
+    assert '<td class="n">0.0123</td><td class="n">0.0246</td>' in several

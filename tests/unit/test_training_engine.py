@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -203,6 +204,36 @@ def test_validation_is_exact_whatever_its_micro_batches_and_takes_as_many_rows_a
     few = engine(tmp_path / "few", ToySFT(), validation=held_out, eval_rows=4)
     assert len(few.validation.rows) == 4
     assert few.validation.rows == engine(tmp_path / "again", ToySFT(), validation=few.validation.rows).validation.rows
+
+
+def test_the_loss_of_each_held_out_row_is_kept_by_name_whatever_the_micro_batches(tmp_path):
+    held_out = demonstrations(9, seed=3, name="held-out")
+    table = BigramPolicy().table.detach()
+    expected = [nats / len(row.completions[0]) for nats, row in zip(surprise(table, held_out), held_out, strict=True)]
+    for name, tokens in (("a", 1), ("b", 14), ("c", 10_000)):
+        built = engine(tmp_path / name, ToySFT(), validation=held_out, steps=1, micro_batch_tokens=tokens)
+        built.train()
+        first = [row for row in built.run.held_out() if row["step"] == 0]
+        assert [row["record_id"] for row in first] == [row.record_id for row in held_out]
+        assert [row["loss"] for row in first] == pytest.approx(expected, abs=1e-5)
+        assert {row["step"] for row in built.run.held_out()} == {0, 1}
+        assert not [name for row in built.run.metrics() for name in row if name.startswith("rows/")]
+
+
+def test_a_trainer_that_tells_nothing_of_single_rows_leaves_no_file_and_a_wrong_number_of_them_is_its_mistake(tmp_path):
+    class Silent(ToySFT):
+        def loss(self, rows, totals):
+            return replace(super().loss(rows, totals), per_row=None)
+
+    class Short(ToySFT):
+        def loss(self, rows, totals):
+            return replace(super().loss(rows, totals), per_row=torch.zeros(1))
+
+    silent = engine(tmp_path / "silent", Silent(), steps=1)
+    silent.train()
+    assert silent.run.held_out() == []
+    with pytest.raises(RuntimeError, match=r"Short: validate\(\) gives rows/loss of shape \[1\] for \d+ rows"):
+        engine(tmp_path / "short", Short(), steps=1).train()
 
 
 def test_how_often_is_evaluated_changes_no_weight(tmp_path):

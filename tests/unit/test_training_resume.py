@@ -66,7 +66,7 @@ def everything(built):
         "moments": {index: state["exp_avg_sq"].tolist() for index, state in optimizer.items()},
         "trainer": built.trainer.state_dict(),
         "random": randomness.capture()["torch"].tolist(),
-        "files": (rows, built.run.samples(), best, model),
+        "files": (rows, built.run.samples(), built.run.held_out(), best, model),
     }
 
 

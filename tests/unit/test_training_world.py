@@ -123,6 +123,14 @@ def test_two_processes_write_the_same_metrics_once(one, two, name):
             assert theirs[key] == (mine[key] if key == "split" else pytest.approx(mine[key], abs=1e-5))
 
 
+def test_two_processes_keep_the_same_held_out_rows_in_the_same_order(one, two):
+    alone, together = (RunFolder.open(folder / "offline").held_out() for folder in (one, two))
+    assert len(alone) == len(together) > 3
+    for mine, theirs in zip(alone, together, strict=True):
+        assert (theirs["step"], theirs["record_id"]) == (mine["step"], mine["record_id"])
+        assert theirs["loss"] == pytest.approx(mine["loss"], abs=1e-5)
+
+
 def test_a_stop_heard_by_one_process_stops_both_at_one_step_and_both_go_on(two):
     for rank in range(2):
         assert (two / f"report-{rank}.txt").read_text() == "stopped 6 finished True"

@@ -145,7 +145,9 @@ class ToySFT(BaseTrainer[Row]):
     def loss(self, rows, totals: Totals) -> Loss:
         scored = self.policy.score(rows)
         surprise = averages({"surprise": -scored.logprobs.sum(1)}, totals.rows)
-        return Loss(-scored.logprobs.sum() / totals.tokens, {"rows": torch.tensor(len(rows) / totals.rows), **surprise})
+        metrics = {"rows": torch.tensor(len(rows) / totals.rows), **surprise}
+        per_row = -scored.logprobs.detach().sum(1) / scored.mask.sum(1)
+        return Loss(-scored.logprobs.sum() / totals.tokens, metrics, per_row=per_row)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

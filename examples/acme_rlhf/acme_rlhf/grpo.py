@@ -15,7 +15,7 @@ from torch import Tensor
 from rlhf_core.contract.policy import Params
 from rlhf_core.contract.records import PromptRecord
 from rlhf_core.contract.rows import Loss, Rollout, Totals
-from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, TrainContext
+from rlhf_core.contract.trainer import PER_ROW, AnyRow, BaseTrainer, Check, TrainContext
 from rlhf_core.math.averages import averages
 from rlhf_core.math.kl import k3, sequence_estimates
 from rlhf_core.math.losses import clipped_policy_loss
@@ -44,6 +44,19 @@ class GRPO(BaseTrainer[Group]):
     def __init__(self, options: GRPOOptions) -> None:
         self.options = options
         self.inner_epochs = options.inner_epochs
+
+    @property
+    def readings(self) -> Mapping[str, str]:
+        return {
+            "How should this loss move?": (
+                "It need not fall: advantages have mean zero in each group, so the policy's part begins near zero in "
+                "every batch. What should rise is the score. A group whose answers all score the same teaches nothing."
+            ),
+            "Which beta?": (
+                f"This run has {self.options.beta:g}. It weighs the KL to the reference against advantages "
+                "of unit size whatever the reward's scale. Score up while the texts grow alike: raise it."
+            ),
+        }
 
     def prepare(self, context: TrainContext) -> Mapping[str, Params]:
         self.context, self.policy = context, context.policy
@@ -89,7 +102,9 @@ class GRPO(BaseTrainer[Group]):
         return averages({name: values.view(len(rows), -1) for name, values in per_completion.items()}, totals.rows)
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
-        return self.batch_metrics(self.collect(rows, seed=seed), totals)
+        groups = self.collect(rows, seed=seed)
+        scores = torch.stack([group.scores.mean() for group in groups])
+        return {**self.batch_metrics(groups, totals), f"{PER_ROW}score": scores}
 
     def checks(self) -> Sequence[Check]:
         meaning = "sampling and scoring must give each token one probability before the first update"

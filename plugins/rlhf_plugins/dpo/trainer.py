@@ -86,7 +86,7 @@ class DPO(BaseTrainer[ReferencedPair]):
                 "chosen_logprob_change": chosen - ref_chosen,
                 "rejected_logprob_change": rejected - ref_rejected,
             }
-        return Loss(losses.sum() / totals.rows, averages(metrics, totals.rows))
+        return Loss(losses.sum() / totals.rows, averages(metrics, totals.rows), per_row=losses.detach())
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """The loss on held-out pairs, and how far free answers to their prompts have moved from the reference."""

@@ -21,7 +21,7 @@ from rlhf_core.contract.policy import Output, Params, SamplingSpec
 from rlhf_core.contract.records import PromptRecord
 from rlhf_core.contract.reward import Scores
 from rlhf_core.contract.rows import Loss, Rollout, Scored, Totals
-from rlhf_core.contract.trainer import AnyRow, BaseTrainer, Check, Next, State, TrainContext
+from rlhf_core.contract.trainer import PER_ROW, AnyRow, BaseTrainer, Check, Next, State, TrainContext
 from rlhf_core.math.advantages import center_and_scale, estimate_advantages, mean_and_std, moments
 from rlhf_core.math.averages import averages
 from rlhf_core.math.importance import truncated_importance
@@ -163,8 +163,10 @@ class PPO(BaseTrainer[PPORow]):
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         """Score and KL of fresh samples on held-out prompts; PPO's own loss says nothing there."""
-        metrics = self.batch_metrics(self.collect(rows, seed=seed), totals)
+        collected = self.collect(rows, seed=seed)
+        metrics = self.batch_metrics(collected, totals)
         found = {name: metrics[name] for name in metrics if name not in {"explained_variance", "kl_coef"}}
+        found[f"{PER_ROW}score"] = torch.stack([row.scores.mean() for row in collected])
         if self.best is not None:
             kl = metrics["kl_exact"] if "kl_exact" in metrics else metrics["kl_k3"]
             found["reward"] = metrics["score"] - self.options.kl_coef * kl

@@ -68,7 +68,7 @@ class RewardModel(BaseTrainer[Row]):
                 "margin": chosen - rejected,
                 "mean_reward": 0.5 * (chosen + rejected),
             }
-        return Loss(total.sum() / totals.rows, averages(metrics, totals.rows))
+        return Loss(total.sum() / totals.rows, averages(metrics, totals.rows), per_row=total.detach())
 
     def _class_loss(self, rows: Sequence[AnyRow], rewards: Tensor, totals: Totals) -> Loss:
         positive = rewards.new_tensor(
@@ -76,7 +76,7 @@ class RewardModel(BaseTrainer[Row]):
         )
         losses = classification_loss(rewards, positive)
         correct = ((rewards > 0) == (positive > 0.5)).float()
-        return Loss(losses.sum() / totals.rows, averages({"accuracy": correct}, totals.rows))
+        return Loss(losses.sum() / totals.rows, averages({"accuracy": correct}, totals.rows), per_row=losses.detach())
 
     def _positive_label(self, labels: Sequence[str]) -> int:
         if len(labels) != 2:

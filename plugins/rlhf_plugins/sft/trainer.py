@@ -12,6 +12,7 @@ from rlhf_core.contract.policy import Params
 from rlhf_core.contract.records import Demonstration
 from rlhf_core.contract.rows import Loss, Row, Totals
 from rlhf_core.contract.trainer import AnyRow, BaseTrainer, TrainContext
+from rlhf_core.math.logprobs import mean_logprobs
 from rlhf_core.math.masking import masked_sum
 
 
@@ -38,4 +39,7 @@ class SFT(BaseTrainer[Row]):
 
     def loss(self, rows: Sequence[AnyRow], totals: Totals) -> Loss:
         scored = self.policy.score(rows)
-        return Loss(-masked_sum(scored.logprobs, scored.mask) / totals.tokens)
+        return Loss(
+            -masked_sum(scored.logprobs, scored.mask) / totals.tokens,
+            per_row=-mean_logprobs(scored.logprobs.detach(), scored.mask),
+        )

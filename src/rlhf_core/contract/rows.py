@@ -84,10 +84,13 @@ class Loss:
     Args:
         total: scalar, already divided by a count of :class:`Totals`: the engine sums micro-batches and ranks.
         metrics: scalars divided in the same way, to be summed in the same way.
+        per_row: ``[rows]``, what ``total`` would be of each row alone, where that means something: the report then
+            shows how the held-out loss is spread. Nothing is trained by it.
     """
 
     total: Tensor
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
+    per_row: Tensor | None = None
 
 
 class Scored:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeAlias
 
 from .policy import Params, Policy, SamplingSpec
 from .records import Record
@@ -15,6 +15,8 @@ from .rows import Loss, Row, RowT, Totals
 if TYPE_CHECKING:
     from torch import Tensor
 
+PER_ROW: Final = "rows/"
+"""What the name of a number begins with that ``validate`` gives of each row by itself."""
 State: TypeAlias = Mapping[str, Any]
 AnyRow: TypeAlias = Row
 """``Row`` under a name that the class attribute ``Trainer.Row`` does not hide."""
@@ -108,7 +110,11 @@ class Trainer(Protocol[RowT]):
     def loss(self, rows: Sequence[RowT], totals: Totals) -> Loss: ...
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
-        """Metrics on held-out rows, divided by ``totals``; ``loss`` among them where it means something."""
+        """Metrics on held-out rows, divided by ``totals``; ``loss`` among them where it means something.
+
+        Beside these scalars a tensor ``[rows]`` under ``rows/NAME`` holds that number of each row by itself: the run
+        keeps it, and the report shows how it is spread.
+        """
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
         """After an optimizer step, with that step's metrics reduced over ranks."""
@@ -147,7 +153,8 @@ class BaseTrainer(Generic[RowT]):
 
     def validate(self, rows: Sequence[AnyRow], totals: Totals, *, seed: int) -> Mapping[str, Tensor]:
         loss = self.loss(self.collect(rows, seed=seed), totals)
-        return {"loss": loss.total, **loss.metrics}
+        apart = {} if loss.per_row is None else {f"{PER_ROW}loss": loss.per_row}
+        return {"loss": loss.total, **loss.metrics, **apart}
 
     def after_step(self, metrics: Mapping[str, float]) -> Next:
         return Next.CONTINUE

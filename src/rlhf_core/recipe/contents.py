@@ -13,20 +13,20 @@ from .differences import differing_settings
 
 
 def stage_content(run: RunFolder, *, name: str | None = None) -> StageContent:
-    info = run.info
-    samples = run.samples()
+    info, metrics, samples = run.info, run.metrics(), run.samples()
     return StageContent(
         name=name or run.name,
         algo=str(info.get("algo", "")),
         status=run.status,
         error=str(info.get("error") or ""),
-        metrics=run.metrics(),
+        metrics=metrics,
         samples=samples,
+        held_out=run.held_out(),
         gain=sampled_gain(samples),
         warnings=info.get("warnings", ()),
         alarms=run.alarms(),
         readings=texts(info.get("readings")),
-        facts=_facts(info),
+        facts=_facts(info, metrics),
         provenance=provenance_of(info),
         config=run.recipe.read_text("utf-8") if run.recipe.is_file() else "",
     )
@@ -126,9 +126,12 @@ def _data(report: Mapping[str, Any]) -> str:
     return "; ".join(told)
 
 
-def _facts(info: Mapping[str, Any]) -> dict[str, str]:
-    """What the head of a stage says, as far as ``run.json`` knows it."""
-    steps = f"{info['step']} of {info['steps']}" if info.get("step") is not None and info.get("steps") else None
+def _facts(info: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the head of a stage says, as far as ``run.json`` knows it; of a step under way the metrics know."""
+    step = info.get("step")
+    if info.get("status") == "running":
+        step = max((int(row["step"]) for row in metrics), default=0)
+    steps = f"{step} of {info['steps']}" if step is not None and info.get("steps") else None
     facts = {"starts from": info.get("from"), "seed": info.get("seed"), "step": steps}
     for split, report in (info.get("data") or {}).items():
         facts[f"{split} records"] = report.get("kept")

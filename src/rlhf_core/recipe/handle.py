@@ -68,6 +68,11 @@ class Run:
         return self.folder.samples()
 
     @property
+    def held_out(self) -> list[dict[str, Any]]:
+        """What was measured of single held-out rows at each evaluation during training, such as their ``loss``."""
+        return self.folder.held_out()
+
+    @property
     def evaluations(self) -> dict[str, Any]:
         """What ``evaluate`` wrote, by name."""
         return {name: self.folder.evaluation(name) for name in self.folder.evaluation_names()}

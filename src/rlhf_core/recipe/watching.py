@@ -11,7 +11,7 @@ from rlhf_core.store.run import RunFolder
 
 from .reporting import place_content, runs_at
 
-_FILES = ("run.json", "metrics.jsonl", "samples.jsonl", "alarms.jsonl", "evaluation")
+_FILES = ("run.json", "metrics.jsonl", "samples.jsonl", "held_out.jsonl", "alarms.jsonl", "evaluation")
 
 
 class Watched:

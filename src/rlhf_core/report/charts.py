@@ -59,6 +59,14 @@ def ticks(low: float, high: float, *, about: int = 4) -> list[float]:
     return [round(k * step, 12) for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def x_ticks(xs: Sequence[float]) -> list[float]:
+    """Round numbers within the data, whole ones where all are whole (steps are); of a single place that place."""
+    if min(xs) == max(xs):
+        return [xs[0]]
+    found = ticks(min(xs), max(xs))
+    return [tick for tick in found if tick.is_integer()] if all(float(x).is_integer() for x in xs) else found
+
+
 def number(value: float) -> str:
     """Short, for axes and tables: three significant digits."""
     if value == 0:
@@ -77,10 +85,15 @@ def padded_range(values: Sequence[float]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Axes:
-    """From values to places on the paper."""
+    """From values to places on the paper.
+
+    Args:
+        x, y: the ranges that are drawn. x_ticks: what is written below; round numbers by default.
+    """
 
     x: tuple[float, float]
     y: tuple[float, float]
+    x_ticks: Sequence[float] | None = None
 
     def place(self, x: float, y: float) -> Point:
         (x_low, x_high), (y_low, y_high) = self.x, self.y
@@ -96,7 +109,7 @@ class Axes:
             _, y = self.place(self.x[0], tick)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{number(tick)}</text>')
-        for tick in ticks(*self.x):
+        for tick in ticks(*self.x) if self.x_ticks is None else self.x_ticks:
             x, _ = self.place(tick, self.y[0])
             parts.append(
                 f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{number(tick)}</text>'
@@ -122,7 +135,8 @@ def line_chart(
     if not everything:
         return ""
     bands = [value for one in series for _, low, high in one.band for value in (low, high) if math.isfinite(value)]
-    axes = Axes(padded_range([x for x, _ in everything]), padded_range([*(y for _, y in everything), *bands]))
+    xs, ys = [x for x, _ in everything], [*(y for _, y in everything), *bands]
+    axes = Axes(padded_range(xs), padded_range(ys), x_ticks(xs))
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_in_words(title, drawn))}">']
     parts += axes.drawn(x_label=x_label, y_label=y_label)
     parts += [_flag(flag, axes) for flag in flags if axes.x[0] <= flag.x <= axes.x[1]]

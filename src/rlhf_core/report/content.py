@@ -28,6 +28,7 @@ class StageContent:
         metrics: rows of ``metrics.jsonl``: ``step``, ``split`` (``train`` or ``validation``) and numbers; ``NAME_se``
             is the standard error of ``NAME``.
         samples: rows of ``samples.jsonl``: ``step``, ``record_id``, ``prompt``, ``completion``, perhaps ``score``.
+        held_out: rows of ``held_out.jsonl``: ``step``, ``record_id`` and numbers of that held-out row by itself.
         gain: of the samples' scores, last against first.
         warnings: why its reward must not be believed.
         alarms: rows of ``alarms.jsonl``: ``name``, ``step``, ``says``, ``evidence``, ``cause``, ``mend``.
@@ -43,6 +44,7 @@ class StageContent:
     error: str = ""
     metrics: Sequence[MetricRow] = ()
     samples: Sequence[MetricRow] = ()
+    held_out: Sequence[MetricRow] = ()
     gain: Gain | None = None
     warnings: Sequence[str] = ()
     alarms: Sequence[Mapping[str, Any]] = ()

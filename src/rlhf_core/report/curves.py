@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .charts import Point, Series
 from .content import MetricRow
@@ -86,21 +86,26 @@ def frontier(rows: Sequence[MetricRow], label: str = "", color: int = 0) -> list
     return series
 
 
-def quantiles_of_samples(samples: Sequence[MetricRow], number: str) -> Series | None:
-    """Median over the sampled held-out prompts at each step, and the band between the 10 % and 90 % quantiles.
+def by_step(rows: Sequence[MetricRow], number: str) -> dict[int, list[float]]:
+    """The finite values of a number at each step, first step first.
 
     Args:
-        number: ``score``, or ``words`` for the length of the completion.
+        number: the rows' own, or ``words`` for the length of the completion.
     """
-    at_step: dict[int, list[float]] = defaultdict(list)
-    for row in samples:
+    found: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
         value = len(str(row["completion"]).split()) if number == "words" else row.get(number)
-        if value is not None:
-            at_step[int(row["step"])].append(float(value))
+        if value is not None and math.isfinite(value):
+            found[int(row["step"])].append(float(value))
+    return dict(sorted(found.items()))
+
+
+def quantiles(at_step: Mapping[int, Sequence[float]]) -> Series | None:
+    """Median at each step, and the band between the 10 % and 90 % quantiles; None where there are no steps."""
     if not at_step:
         return None
-    line = [(float(step), quantile(values, 0.5)) for step, values in sorted(at_step.items())]
-    band = [(float(step), quantile(values, 0.1), quantile(values, 0.9)) for step, values in sorted(at_step.items())]
+    line = [(float(step), quantile(values, 0.5)) for step, values in at_step.items()]
+    band = [(float(step), quantile(values, 0.1), quantile(values, 0.9)) for step, values in at_step.items()]
     return Series("median, 10 % to 90 %", line, 0, dashed=True, band=band)
 
 

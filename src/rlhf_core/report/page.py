@@ -22,7 +22,7 @@ def render(content: PageContent, *, live: bool = False) -> str:
     Args:
         live: the page asks where it came from for news of itself.
     """
-    return _page(
+    return fill(
         "stages.html",
         live=live,
         page=content,
@@ -33,10 +33,11 @@ def render(content: PageContent, *, live: bool = False) -> str:
 
 def render_comparison(content: ComparisonContent) -> str:
     """Runs side by side."""
-    return _page("comparison.html", live=False, page=content, comparison=compare(content))
+    return fill("comparison.html", page=content, comparison=compare(content))
 
 
-def _page(template: str, *, live: bool, **values: Any) -> str:
+def fill(template: str, *, live: bool = False, **values: Any) -> str:
+    """A page by one of the templates that lie here, with the style, the script and the script's hash in it."""
     script = _text("page.js")
     return (
         environment()

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from .charts import Flag, Series, line_chart, number
 from .content import EvaluationContent, MetricRow, StageContent
-from .curves import curve, frontier, quantiles_of_samples
+from .curves import by_step, curve, frontier, quantiles
 from .explanations import ChartSpec, charts_for
 from .histograms import histogram
 from .intervals import Interval, interval_chart
@@ -51,6 +51,11 @@ class EvaluationSection:
     histograms: Sequence[Chart]
     pairs: Pairs | None
     judged: Sequence[JudgedSection]
+
+    @property
+    def corrected(self) -> bool:
+        """Whether several runs were compared, so that there is a q beside each p."""
+        return any(row.get("q") is not None for row in self.content.summary)
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,43 @@ def frontier_chart(series: Sequence[Series]) -> list[Chart]:
 
 
 def spread_charts(stage: StageContent) -> list[Chart]:
-    """How the samples differ among themselves, where the mean alone would hide it."""
+    """How held-out rows and samples differ among themselves, where the mean alone would hide it."""
     charts = []
+    for name in rows_numbers(stage.held_out):
+        at_step = by_step(stage.held_out, name)
+        words = f"Over the {len(at_step[max(at_step)])} held-out rows of each evaluation: median, and the middle 80 %."
+        charts += [quantile_chart(f"{title_of(name)} of single rows", at_step, words, name), *ends(name, at_step)]
+    words = "Over the held-out prompts that are sampled at each evaluation: median, and the middle 80 %."
     for name, title, unit in (("score", "Scores of the samples", "reward"), ("words", "Words of the samples", "words")):
-        if (series := quantiles_of_samples(stage.samples, name)) is not None:
-            words = "Over the held-out prompts that are sampled at each evaluation: median, and the middle 80 %."
-            charts.append(chart(title, [series], words, y_label=unit))
+        if name not in rows_numbers(stage.held_out):
+            charts.append(quantile_chart(title, by_step(stage.samples, name), words, unit))
     return [one for one in charts if one]
+
+
+def rows_numbers(rows: Sequence[MetricRow]) -> list[str]:
+    """What is known of single held-out rows, the loss first."""
+    names = dict.fromkeys(name for row in rows for name in row if name not in ("step", "record_id"))
+    return sorted(names, key=lambda name: name != "loss")
+
+
+def title_of(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def quantile_chart(title: str, at_step: Mapping[int, Sequence[float]], words: str, unit: str) -> Chart | None:
+    series = quantiles(at_step)
+    return None if series is None else chart(title, [series], words, y_label=unit)
+
+
+def ends(name: str, at_step: Mapping[int, Sequence[float]]) -> list[Chart]:
+    """The whole distribution at the last evaluation, and an outline of the first; none of a single evaluation."""
+    first, last = min(at_step), max(at_step)
+    title = f"{title_of(name)} of single rows, first and last"
+    if first == last or not (svg := histogram(at_step[last], at_step[first], title=name)):
+        return []
+    words = "How many of the held-out rows lie where. held_out.jsonl names those far out."
+    legend = [Series(f"step {last}", (), 0), Series(f"step {first}", (), 1)]
+    return [Chart(title, Markup(svg), words, legend)]
 
 
 def headline(rows: Sequence[MetricRow]) -> list[tuple[str, str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from .frontier import Group, frontier_chart
-from .page import _page
+from .page import fill
 
 KL_NAMES = ("kl/exact", "kl/k3", "kl_exact", "kl_k3", "kl_k1")
 """What may stand on the x axis, the first that was measured; names before the slash are an evaluator's."""
@@ -68,8 +68,8 @@ class Panel:
 def render_sweep(content: SweepContent) -> str:
     """The page as text; the caller writes it beside and renames it."""
     columns = sample_columns(content)
-    return _page(
-        "sweep.html", live=False, page=content, panels=[*frontiers(content), *paths(content)],
+    return fill(
+        "sweep.html", page=content, panels=[*frontiers(content), *paths(content)],
         metrics=metric_names(content.table), columns=columns, rows=sample_rows(columns), kl=kl_name(content.table),
     )  # fmt: skip
 

@@ -46,6 +46,7 @@ class RunFolder:
         self.evaluations = path / "evaluation"
         self._metrics = path / "metrics.jsonl"
         self._samples = path / "samples.jsonl"
+        self._held_out = path / "held_out.jsonl"
         self._alarms = path / "alarms.jsonl"
         self._prompts = path / "prompts.txt"
 
@@ -166,6 +167,10 @@ class RunFolder:
         """Rows hold ``step``, ``record_id``, ``prompt``, ``completion``, ``finished`` and maybe ``score``."""
         lines.append(self._samples, rows)
 
+    def append_held_out(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows hold ``step``, ``record_id`` and what was measured of the held-out row by itself, such as ``loss``."""
+        lines.append(self._held_out, rows)
+
     def append_alarms(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rows hold ``name``, ``step``, ``says``, ``evidence``, ``cause`` and ``mend``."""
         lines.append(self._alarms, rows)
@@ -182,6 +187,10 @@ class RunFolder:
 
     def samples(self) -> Rows:
         return lines.read(self._samples)
+
+    def held_out(self) -> Rows:
+        """The held-out rows one by one, at each evaluation; none where the trainer tells nothing of single rows."""
+        return lines.read(self._held_out)
 
     def alarms(self) -> Rows:
         """What was alarming, in the order it was seen."""
@@ -224,7 +233,8 @@ class RunFolder:
             evaluated: the last step whose evaluation the checkpoint knows of (−1: none); what later ones wrote goes.
         """
         lines.keep(self._metrics, lambda row: row["step"] <= (evaluated if row.get("split") == "validation" else step))
-        lines.keep(self._samples, lambda row: row["step"] <= evaluated)
+        for path in (self._samples, self._held_out):
+            lines.keep(path, lambda row: row["step"] <= evaluated)
 
     def save_best(self, write: Callable[[Path], None]) -> None:
         """Replace ``best/`` by what ``write`` puts into an empty folder."""

@@ -16,7 +16,7 @@ from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.records import Record
 from rlhf_core.contract.reward import RewardSource
 from rlhf_core.contract.rows import Row, Totals
-from rlhf_core.contract.trainer import Next, Trainer
+from rlhf_core.contract.trainer import PER_ROW, Next, Trainer
 from rlhf_core.policy.policy import TrunkPolicy
 from rlhf_core.store.rows import load_rows, save_rows
 from rlhf_core.training.batching import count
@@ -183,6 +183,22 @@ def _check_sums(bench: Bench, rows: Sequence[Row], totals: Totals) -> None:
     with torch.no_grad():
         _require_additive(f"{bench.name}: loss()", lambda part: _loss(bench, part, totals), rows)
         _require_additive(f"{bench.name}: batch_metrics()", lambda part: _batch_metrics(bench, part, totals), rows)
+        _check_per_row(bench, rows, totals)
+
+
+def _check_per_row(bench: Bench, rows: Sequence[Row], totals: Totals) -> None:
+    """Each row's own loss is that of the row alone."""
+    per_row = bench.trainer.loss(rows, totals).per_row
+    if per_row is None:
+        return
+    assert per_row.shape == (len(rows),), (
+        f"{bench.name}: loss().per_row has shape {list(per_row.shape)} for {len(rows)} rows; give one number per row"
+    )
+    for row, own in zip(rows, per_row.tolist(), strict=True):
+        alone = _loss(bench, [row], count([row]))["loss"]
+        assert abs(own - alone) <= TOLERANCE * max(abs(alone), 1.0), (
+            f"{bench.name}: loss().per_row says {own:.6g} of {row.record_id}, whose loss alone is {alone:.6g}"
+        )
 
 
 def _require_additive(what: str, measure: Any, rows: Sequence[Row]) -> None:
@@ -224,7 +240,14 @@ def _check_gradients(bench: Bench, rows: Sequence[Row], totals: Totals) -> None:
 def _check_validation(bench: Bench) -> None:
     totals = count(bench.rows, sampled=SAMPLING.n)
     with torch.no_grad(), expecting(f"{bench.name}: validate()"):
-        found = _numbers(f"{bench.name}: validate()", bench.trainer.validate(bench.rows, totals, seed=7))
+        metrics = bench.trainer.validate(bench.rows, totals, seed=7)
+    for name, value in metrics.items():
+        assert not name.startswith(PER_ROW) or value.shape == (len(bench.rows),), (
+            f"{bench.name}: validate() gives {name} of shape {list(value.shape)} for {len(bench.rows)} rows; "
+            "give one number per row"
+        )
+    whole = {name: value for name, value in metrics.items() if not name.startswith(PER_ROW)}
+    found = _numbers(f"{bench.name}: validate()", whole)
     best = bench.trainer.best
     assert best is None or best[0] in found, (
         f"{bench.name}: best is {best!r}, but validate() gives {', '.join(found) or 'nothing'}"

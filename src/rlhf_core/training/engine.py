@@ -252,16 +252,16 @@ class Engine:
     def _evaluate(self) -> None:
         """Measure, keep the best, tell. Interrupted while measuring, it is done anew when the run goes on."""
         with randomness.left_alone(), self.interrupts.abandonable():
-            metrics = self.validation.metrics()
+            measured = self.validation.measured()
             answers = self.validation.answers()
-        metrics = {**metrics, **answers.health}
+        metrics = {**measured.metrics, **answers.health}
         self.progress.evaluated, self.progress.validation = self.progress.step, metrics
         if self.trainer.best is not None:
             name, direction = self.trainer.best
             if self.progress.rate(require_best(metrics, name), direction) and self.world.first:
                 self.run.save_best(self.policy.save)
         self.invariants.evaluated()
-        self.journal.evaluated(self.progress, answers.samples)
+        self.journal.evaluated(self.progress, answers.samples, measured.rows)
 
     def _is_over(self) -> bool:
         return self.batch is None and (self.progress.step >= self.steps or self._stops_early())

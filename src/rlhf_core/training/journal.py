@@ -68,11 +68,18 @@ class Journal:
             observer.step(progress.step, progress.metrics)
         self._alarm(alarms)
 
-    def evaluated(self, progress: Progress, samples: Sequence[Mapping[str, Any]]) -> None:
+    def evaluated(
+        self, progress: Progress, samples: Sequence[Mapping[str, Any]], held_out: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """
+        Args:
+            samples: answers to held-out prompts. held_out: what was measured of single held-out rows.
+        """
         self.tick(progress)
         alarms = self._write(progress, "validation", progress.validation)
-        if samples and self._writes:
-            self._run.append_samples([{"step": progress.step, **sample} for sample in samples])
+        for rows, append in ((samples, self._run.append_samples), (held_out, self._run.append_held_out)):
+            if rows and self._writes:
+                append([{"step": progress.step, **row} for row in rows])
         for observer in self._observers:
             observer.evaluated(progress.step, progress.validation)
         self._alarm(alarms)

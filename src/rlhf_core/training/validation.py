@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..contract.errors import RLHFError, TrainingStopped
 from ..contract.policy import SamplingSpec
 from ..contract.rows import Row
-from ..contract.trainer import TrainContext, Trainer
+from ..contract.trainer import PER_ROW, TrainContext, Trainer
 from ..math.averages import reported
 from ..policy.batching import micro_batches
 from .batching import count
@@ -24,6 +24,14 @@ from .precision import autocast
 from .randomness import derive
 from .updates import add_up, to_floats
 from .world import World
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Metrics over all held-out rows, on every rank; lines of ``held_out.jsonl``, on the first."""
+
+    metrics: dict[str, float]
+    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -67,24 +75,29 @@ class Validation:
         self.prompts = _distinct_prompts(self.rows, options.sample_prompts) if trainer.generates else []
 
     @torch.no_grad()
-    def metrics(self) -> dict[str, float]:
+    def measured(self) -> Measured:
         """Over all rows, exact whatever the micro-batches. Raises: TrainingStopped for a loss that is not finite."""
         totals = count(self.rows, sampled=self._context.sampling.n)
         parts = micro_batches(self.rows, self._budget)
         sums: dict[str, Tensor] = {}
+        places = {id(row): place for place, row in enumerate(self.rows)}
+        apart: dict[int, dict[str, Any]] = {}
         for start in range(0, len(parts), self._world.size):
             # All ranks take part in each round, since a trainer may reduce over ranks; surplus results are dropped.
             mine = start + self._world.rank
             with autocast(self._dtype, self._context.policy.device):
                 found = self._trainer.validate(parts[min(mine, len(parts) - 1)], totals, seed=self._seed)
             if mine < len(parts):
-                add_up(sums, found)
+                add_up(sums, {name: value for name, value in found.items() if not name.startswith(PER_ROW)})
+                told = _row_by_row(parts[mine], found, type(self._trainer).__name__)
+                apart.update(zip((places[id(row)] for row in parts[mine]), told, strict=False))
         metrics = reported(self._world.sum(to_floats(sums)))
         if not math.isfinite(metrics.get("loss", 0.0)):
             raise TrainingStopped(
                 f"the validation loss is {metrics['loss']}; nothing of this step is saved: lower training.learning_rate"
             )
-        return metrics
+        rows = {place: row for share in self._world.gather(apart) for place, row in share.items()}
+        return Measured(metrics, [rows[place] for place in sorted(rows)])
 
     @torch.no_grad()
     def answers(self) -> Answers:
@@ -113,6 +126,23 @@ class Validation:
             return samples
         scores = self._context.score(rollouts).total
         return [{**sample, "score": score} for sample, score in zip(samples, scores, strict=True)]
+
+
+def _row_by_row(rows: Sequence[Row], found: Mapping[str, Tensor], owner: str) -> list[dict[str, Any]]:
+    """What a trainer tells of each row by itself, a line per row; none where it tells nothing.
+
+    Raises: RuntimeError, a mistake of the trainer, where it is not a number per row.
+    """
+    columns = {name.removeprefix(PER_ROW): value for name, value in found.items() if name.startswith(PER_ROW)}
+    for name, value in columns.items():
+        if value.shape != (len(rows),):
+            raise RuntimeError(
+                f"{owner}: validate() gives {PER_ROW}{name} of shape {list(value.shape)} for {len(rows)} rows: "
+                "give one number per row"
+            )
+    numbers = {name: value.detach().double().tolist() for name, value in columns.items()}
+    named = ((row, {name: values[index] for name, values in numbers.items()}) for index, row in enumerate(rows))
+    return [{"record_id": row.record_id, **values} for row, values in named] if numbers else []
 
 
 def require_best(metrics: dict[str, float], name: str) -> float:
