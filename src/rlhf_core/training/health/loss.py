@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .accuracy import chance_limit
 from .change import change
 from .finding import Finding
@@ -47,10 +49,11 @@ def _rise(loss: Series, best: int, count: int) -> float:
 
 
 def _still_tells(history: History, best: int) -> bool:
-    """Whether the accuracy at that step was above chance, and has been no lower since."""
+    """Whether the accuracy at that step was above chance, and is no lower now, within its standard error."""
     accuracy = history.series("accuracy", "validation")
     then = next((value for step, value in zip(accuracy.steps, accuracy.values, strict=True) if step == best), 0.0)
-    return then > chance_limit(history.facts.held_out) and accuracy.latest(LEAST_ROWS).mean >= then
+    error = math.sqrt(then * (1 - then) / max(history.facts.held_out, 1))
+    return then > chance_limit(history.facts.held_out) and accuracy.latest(LEAST_ROWS).mean >= then - error
 
 
 def _is_learning(train: Series, held_out: Series, best: int) -> bool:

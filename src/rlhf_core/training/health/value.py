@@ -18,6 +18,8 @@ LEARNT = 0.5
 """Share of its first loss to which a head comes that has found no more than the mean of the returns."""
 FOUND = 0.1
 """Share of its first loss from which what is left of the returns is noise: no head explains it."""
+ONCE, NOW = 0.2, 0.01
+"""Explained variance that a head had, and within ± of which it stays, that has forgotten what it knew."""
 PATIENCE = 40
 """Rows that a head which moves may take: it begins late, and then learns within a few."""
 
@@ -29,7 +31,8 @@ def dead_value(history: History) -> Finding | None:
     late, loss = explained.later_half, history.series("value_loss", "train")
     stands = _is_still(explained) and not _falls_to(LEARNT, loss)
     harms = statistics.median(late.values) < HARMFUL and not _falls_to(FOUND, loss)
-    if len(explained) < PATIENCE and not stands and not harms:
+    forgot = max(explained.values) >= ONCE and max(map(abs, late.values)) <= NOW
+    if len(explained) < PATIENCE and not stands and not harms and not forgot:
         return None
     return Finding(
         size=1.0,
