@@ -67,6 +67,23 @@ def judged(*pairs: tuple[str | None, str | None], text: str = "") -> EvaluationC
     return EvaluationContent(name="ppo", baseline="sft", summary=summary, rows=rows, warnings=[f"partial{text}"])
 
 
+def graded(*grades: tuple[float, float] | str, text: str = "") -> EvaluationContent:
+    """Completions graded by the judge ``j`` on ``two_senses`` and ``funny``, or the outcome of what got no grades."""
+
+    def row(i: int, grade: tuple[float, float] | str) -> dict[str, Any]:
+        valid = not isinstance(grade, str)
+        senses, funny = grade if valid else (None, None)
+        return {
+            "of": "run", "group": f"g{i}", "prompt": f"p{i}{text}", "completion": f"own {i}{text}",
+            "j/score": (senses + funny) / 2 if valid else None, "j/two_senses": senses, "j/funny": funny,
+            "j/success": float(senses >= 4) if valid else None, "j/outcome": "valid" if valid else grade,
+            "j/reason": f"reason {i}{text}",
+        }  # fmt: skip
+
+    rows = [row(i, grade) for i, grade in enumerate(grades)]
+    return EvaluationContent(name="ppo", summary=[], rows=rows)
+
+
 def stage(name: str = "ppo", **fields: Any) -> StageContent:
     given = {
         "algo": "ppo", "status": "finished", "metrics": METRICS, "samples": SAMPLES, "config": "seed: 0",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browsers import chromium, medium, size
-from report_parts import METRICS, SAMPLES, judged, page, stage
+from report_parts import METRICS, SAMPLES, graded, judged, page, stage
 
 from rlhf_core.report.content import ComparisonContent, PageContent
 from rlhf_core.report.page import render, render_comparison
@@ -129,6 +129,32 @@ def test_verdicts_are_filtered_and_searched_disagreements_first(see: Any) -> Non
     assert shown() == ["p4", "p3", "p2", "p1", "p0"]
     browser.find_element(By.CSS_SELECTOR, "button[data-sort=order]").click()
     assert shown() == ["p0", "p4", "p2", "p3", "p1"]
+
+
+def test_grades_are_filtered_searched_and_sorted_by_each_criterion(see: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    found = graded((5.0, 2.0), "refused", (1.0, 4.0), (4.0, 1.0), text=ATTACK)
+    browser = see(render(PageContent(title="t", stages=[], evaluations=[found])))
+
+    def shown() -> str:
+        script = "return [...document.querySelectorAll('[data-part=eval-1-grades-1] tr')].filter(r => !r.hidden)"
+        return "".join(browser.execute_script(f"{script}.map(r => r.cells[1].textContent[1])"))
+
+    assert shown() == "1230"
+    which = Select(browser.find_element(By.ID, "eval-1-grades-1-which"))
+    for kind, prompts in {"passed": "30", "failed": "2", "invalid": "1", "run": "1230", "all": "1230"}.items():
+        which.select_by_value(kind)
+        assert shown() == prompts
+    by_second = browser.find_element(By.CSS_SELECTOR, "button[data-sort=c2]")
+    by_second.click()
+    assert shown() == "2031"  # from the best; what has no grade stands last both ways
+    by_second.click()
+    assert shown() == "3021"
+    browser.find_element(By.ID, "eval-1-grades-1-search").send_keys("REASON 2")
+    assert shown() == "2"
+    assert browser.execute_script("return window.taken") is None
 
 
 def test_another_number_can_be_chosen(see: Any) -> None:

@@ -7,10 +7,11 @@ import io
 import re
 
 import pytest
-from report_parts import judged
+from report_parts import graded, judged
 
 from rlhf_core.report.content import PageContent
 from rlhf_core.report.exports import to_csv, to_markdown
+from rlhf_core.report.grades import grades_of
 from rlhf_core.report.intervals import Interval, interval_chart
 from rlhf_core.report.page import render
 from rlhf_core.report.sections import win_rates
@@ -59,6 +60,22 @@ def test_the_page_shows_both_orders_their_reasons_and_the_warning() -> None:
         assert text in html
     assert "<b>refused</b>" in html
     assert html.index("p1</td>") < html.index("p4</td>") < html.index("p0</td>")
+
+
+def test_grades_stand_from_what_got_none_to_the_best_with_every_criterion() -> None:
+    evaluation = graded((5.0, 2.0), "refused", (1.0, 4.0), (4.0, 1.0))
+    (found,) = grades_of(evaluation)
+    assert found.criteria == ["two_senses", "funny"]
+    assert [(one.prompt, one.result, one.score) for one in found.all] == [
+        ("p1", "refused", None), ("p2", "failed", 2.5), ("p3", "passed", 2.5), ("p0", "passed", 3.5),
+    ]  # fmt: skip
+    assert found.counts == {"invalid": 1, "failed": 1, "passed": 2, "run": 4}
+    html = render(PageContent(title="t", stages=[], evaluations=[evaluation]))
+    assert "Grades of j" in html
+    assert html.index("own 1</td>") < html.index("own 2</td>") < html.index("own 0</td>")
+    told = to_markdown(evaluation)
+    assert told.index("**refused**") < told.index("**failed** 2.5") < told.index("two\\_senses 5, funny 2")
+    assert grades_of(judged(("run", "run"))) == []
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])

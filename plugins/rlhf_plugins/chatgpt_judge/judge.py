@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import cast
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.judge import Ability, Cost, Grade, JudgeContext, Pair, Verdict, Winner
+from rlhf_core.contract.judge import Ability, Cost, Grade, JudgeContext, Pair, Verdict, Winner, unwatched
 from rlhf_core.contract.replies import KeptInMemory
 from rlhf_core.contract.reward import Completion
 
@@ -20,6 +20,7 @@ from .prompts import Question, compare_question, grade_question
 from .protocol import Protocol, load_protocol
 from .replies import CompareReply, GradeReply
 from .server import OWN_HOST, Server, address
+from .tally import Tally
 
 _WINNERS: dict[str, Winner] = {"A": "first", "B": "second", "tie": "tie"}
 
@@ -111,10 +112,13 @@ class ChatGPTJudge:
 
     def _ask_all(self, questions: Sequence[Question]) -> list[Judged]:
         # The first goes alone: it finds out how this server wants to be asked, and whether it is there at all.
-        answers = [self._first(questions[0])]
+        tally = Tally(
+            len(questions), self._context.asked if self._context else unwatched, priced=self._price is not None
+        )
+        answers = [tally.counted(self._first(questions[0]))]
         pool = ThreadPoolExecutor(self.options.concurrency)
         try:
-            return answers + list(pool.map(self._desk.ask, questions[1:]))
+            return answers + list(pool.map(lambda question: tally.counted(self._desk.ask(question)), questions[1:]))
         finally:
             # After an error, or Ctrl-C, nothing that still waits is sent.
             pool.shutdown(wait=True, cancel_futures=True)

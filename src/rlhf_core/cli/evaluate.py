@@ -79,14 +79,16 @@ def measure(setup: Setup, given: dict[str, Any]) -> int:
         return rank(setup, given)
     from rlhf_core.recipe import api
 
+    from .asking import watched
     from .results import print_summary
 
     gates = [gate(text) for text in given["gates"]]
-    run = api.evaluate(
-        next(iter(given["runs"]), None), judge=given["judge"], baseline=given["baseline"], config=given["config"],
-        data=given["data"], evaluators=given["evaluators"] or None, name=given["name"], set=settings_of(given),
-        tell=click.echo, catalog=setup.catalog,
-    )  # fmt: skip
+    with watched() as asked:
+        run = api.evaluate(
+            next(iter(given["runs"]), None), judge=given["judge"], baseline=given["baseline"], config=given["config"],
+            data=given["data"], evaluators=given["evaluators"] or None, name=given["name"], set=settings_of(given),
+            tell=click.echo, asked=asked, catalog=setup.catalog,
+        )  # fmt: skip
     click.echo(f"{run.path}: {len({row.group for row in run.result.samples})} prompts")
     summary = [row.to_json() for row in run.result.summary]
     print_summary(summary, run.result.notes, given["baseline"], run.result.warnings)
@@ -102,12 +104,14 @@ def rank(setup: Setup, given: dict[str, Any]) -> int:
         raise click.UsageError("several --run are ranked by a judge: give --judge, and no --baseline or --fail-under")
     from rlhf_core.recipe import api
 
+    from .asking import watched
     from .results import print_ranking
 
-    ranking = api.rank(
-        given["runs"], judge=given["judge"], config=given["config"], data=given["data"], set=settings_of(given),
-        tell=click.echo, catalog=setup.catalog,
-    )  # fmt: skip
+    with watched() as asked:
+        ranking = api.rank(
+            given["runs"], judge=given["judge"], config=given["config"], data=given["data"], set=settings_of(given),
+            tell=click.echo, asked=asked, catalog=setup.catalog,
+        )  # fmt: skip
     print_ranking(ranking)
     return 0
 

@@ -48,6 +48,7 @@ def command(
     from rlhf_core.recipe.settings import with_settings
     from rlhf_core.training.world import joined
 
+    from .asking import watched
     from .progress import listeners
     from .results import print_evaluations
 
@@ -58,9 +59,9 @@ def command(
     if dry_run:
         rehearse(setup, recipe, root)
         return 0
-    with joined() as world:
+    with joined() as world, watched() as asked:
         tell = click.echo if world.first else unheard
-        result = run_recipe(recipe, Session(setup.catalog, root, setup.command, tell, listeners))
+        result = run_recipe(recipe, Session(setup.catalog, root, setup.command, tell, listeners, asked=asked))
         if not world.first:
             return 0
     if result.stopped is not None:

@@ -46,12 +46,14 @@ def command(
     from rlhf_core.recipe.settings import with_settings
     from rlhf_core.recipe.sweep import run_plan
 
+    from .asking import watched
     from .progress import listeners
 
     recipe = with_settings(with_given(read(recipes), *told_apart(data)), settings)
     planned = plan(recipe, setup.catalog, axes_of(grid), seed_numbers(seeds), stage=stage)
     root = Path(output) if output else Path("runs") / planned.recipe
-    result = run_plan(planned, Session(setup.catalog, root, setup.command, click.echo, listeners))
+    with watched() as asked:
+        result = run_plan(planned, Session(setup.catalog, root, setup.command, click.echo, listeners, asked=asked))
     if result.stopped:
         click.echo(f"stopped; all is saved. Go on with\n  {setup.command}")
         return 130

@@ -53,6 +53,28 @@ class Grade:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How far a judge has come with the questions that it was given at once.
+
+    Args:
+        done, total: questions. ``kept``: those of ``done`` that cost nothing, their replies being kept from before;
+            ``failed``: those without a valid reply.
+        usd: what the others cost; None where no price is known.
+    """
+
+    judge: str
+    done: int
+    total: int
+    kept: int = 0
+    failed: int = 0
+    usd: float | None = None
+
+
+def unwatched(_: Asked) -> None:
+    """Where progress goes that nobody looks at."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JudgeContext:
     """What core lends a judge that has a method ``prepare(context)``; it is called before the first question.
 
@@ -62,6 +84,7 @@ class JudgeContext:
         tell: gets a line for each thing a user should know, such as an estimate of the cost.
         folder: relative paths in options are relative to this folder.
         labels: opens what people said: a file, or None for the one that all runs share.
+        asked: gets the state after each question of many that take their time; call it from one thread at a time.
     """
 
     replies: Callable[[str | None], ReplyStore]
@@ -69,6 +92,7 @@ class JudgeContext:
     tell: Callable[[str], None]
     folder: str = "."
     labels: Callable[[str | None], LabelStore] = lambda _: NoLabels()
+    asked: Callable[[Asked], None] = unwatched
 
 
 @dataclass(frozen=True, kw_only=True)

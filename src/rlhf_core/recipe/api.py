@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlhf_core.contract.errors import RLHFError
+from rlhf_core.contract.judge import unwatched
 from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
@@ -21,7 +22,7 @@ from .contents import short_names
 from .dryrun import DryRun, dry_run_stage, finished_runs
 from .evaluating import Measurement
 from .handle import EvaluatedRun, Run
-from .lending import Tell, finished_model
+from .lending import Tell, Watch, finished_model
 from .locate import DEFAULT_RECIPE
 from .pipeline import Session, ensure_stage, folders, free_folder, read_ahead, train_stage
 from .provenance import command_line
@@ -117,7 +118,7 @@ def evaluate(
     baseline: str | Path | Run | None = None, config: str | None = None,
     evaluators: Sequence[str | Mapping[str, Any]] | None = None,
     data: str | Path | Records | None = None, name: str | None = None, set: Settings = (),
-    tell: Tell = print, catalog: Catalog | None = None,
+    tell: Tell = print, asked: Watch = unwatched, catalog: Catalog | None = None,
 ) -> EvaluatedRun:  # fmt: skip
     """Measure a run, alone or beside a baseline, and write what was found into it.
 
@@ -129,7 +130,8 @@ def evaluate(
         evaluators: these in place of the section's.
         data: prompts, in place of the section's.
         name: of the files in ``evaluation/``; by default one that is free.
-        set: options of the section by dotted keys, such as ``{"sampling.n": 4, "judge.model": "gpt-4o"}``.
+        set: options of the section by dotted keys, such as ``{"sampling.n": 4, "judge.model": "gpt-5.4"}``.
+        asked: gets the judge's progress, after each question.
     Raises: RLHFError for everything that a user can mend.
     """
     catalog = catalog or default_catalog()
@@ -143,11 +145,11 @@ def evaluate(
         data=_data(data),
         settings=as_typed(set),
     )
-    asked = pose(question, folder, catalog, tell)
-    measurement = Measurement(asked, catalog, runs={}, tell=tell)
+    posed = pose(question, folder, catalog, tell)
+    measurement = Measurement(posed, catalog, runs={}, tell=tell, asked=asked)
     records = measurement.records(folder)
     result = measurement.measure(folder, against, records)
-    label = name or free_name(folder, asked, against)
+    label = name or free_name(folder, posed, against)
     measurement.write(folder, against, label, records, result)
     write_run_page(folder)
     return EvaluatedRun(folder.path, result, name=label, catalog=catalog)
@@ -155,12 +157,13 @@ def evaluate(
 
 def rank(
     runs: Sequence[str | Path | Run], *, judge: str | Mapping[str, Any], config: str | None = None,
-    data: str | Path | Records | None = None, set: Settings = (), tell: Tell = print, catalog: Catalog | None = None,
+    data: str | Path | Records | None = None, set: Settings = (), tell: Tell = print, asked: Watch = unwatched,
+    catalog: Catalog | None = None,
 ) -> Ranking:  # fmt: skip
     """Compare several runs with each other by a judge, and put them in order.
 
     Args:
-        judge, config, data, set: as for :func:`evaluate`; the section and the prompts are those of the first run.
+        judge, config, data, set, asked: as for :func:`evaluate`; section and prompts are those of the first run.
     Raises: RLHFError for everything that a user can mend.
     """
     catalog = catalog or default_catalog()
@@ -171,9 +174,9 @@ def rank(
         judge={"judge": judge} if isinstance(judge, str) else judge, config=config, evaluators=[], data=_data(data),
         settings=as_typed(set),
     )  # fmt: skip
-    asked = pose(question, opened[0], catalog, tell)
+    posed = pose(question, opened[0], catalog, tell)
     named = dict(zip(short_names(opened), opened, strict=True))
-    return rank_runs(named, Measurement(asked, catalog, runs={}, tell=tell))
+    return rank_runs(named, Measurement(posed, catalog, runs={}, tell=tell, asked=asked))
 
 
 def resume(

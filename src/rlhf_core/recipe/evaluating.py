@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.evaluator import EvalContext, Evaluator
 from rlhf_core.contract.identity import read_identity
-from rlhf_core.contract.judge import Judge
+from rlhf_core.contract.judge import Judge, unwatched
 from rlhf_core.contract.records import Demonstration, Preference, PromptRecord, Record, Text, prompt_text
 from rlhf_core.contract.reward import Completion
 from rlhf_core.data.loading import load_records
@@ -29,7 +29,7 @@ from .contents import evaluation_content
 from .familiarity import familiar, prompt_marks
 from .files import require
 from .fingerprints import digest, run_fingerprint
-from .lending import Lender, finished_model, model_folder
+from .lending import Lender, Watch, finished_model, model_folder
 from .partiality import warnings_of
 from .resolve import read, resolve
 from .resolved import BASE, Evaluate, Stage
@@ -53,16 +53,18 @@ class Measurement:
 
     Args:
         runs: run folders by the names of stages.
-        tell: where lines for the user go.
+        tell: where lines for the user go. ``asked``: where the judge's progress goes.
     """
 
     def __init__(
-        self, options: Evaluate, catalog: Catalog, *, runs: Mapping[str, str], tell: Callable[[str], None]
+        self, options: Evaluate, catalog: Catalog, *, runs: Mapping[str, str], tell: Callable[[str], None],
+        asked: Watch = unwatched,
     ) -> None:  # fmt: skip
         self.options = options
         self.catalog = catalog
         self.runs = runs
         self.tell = tell
+        self.asked = asked
         self.device = choose_device("auto")
         self._subjects: dict[tuple[str, str], Subject] = {}
         self._judge: Judge | None = None
@@ -177,7 +179,7 @@ class Measurement:
     def _lender(self, run: RunFolder) -> Lender:
         template = read_identity(finished_model(run))["template"]
         options = TemplateOptions.model_validate(template) if template else TemplateOptions()
-        return Lender(self.catalog, self.device, self.options.folder, self.runs, options, self.tell)
+        return Lender(self.catalog, self.device, self.options.folder, self.runs, options, self.tell, self.asked)
 
     def _asked(self) -> dict[str, Any]:
         options = self.options.options

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rlhf_core.contract.dataset import Dataset
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import read_identity
-from rlhf_core.contract.judge import Judge, JudgeContext
+from rlhf_core.contract.judge import Asked, Judge, JudgeContext, unwatched
 from rlhf_core.contract.records import JSON
 from rlhf_core.contract.reward import RewardContext, RewardSource
 from rlhf_core.data.codec import TextCodec
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 POLICY = "policy"
 
 Tell = Callable[[str], None]
+Watch = Callable[[Asked], None]
 
 
 def silent(line: str) -> None:
@@ -48,7 +49,7 @@ class Lender:
         folder: relative paths in component options start here.
         runs: run folders by the names of stages, for ``stage:NAME``.
         template: of models that were saved without one (plain base models).
-        tell: where lines for the user go.
+        tell: where lines for the user go. ``asked``: where a judge's progress goes.
         beside: a policy that is in memory already: what is opened shares its base where it has the same one.
     """
 
@@ -58,6 +59,7 @@ class Lender:
     runs: Mapping[str, str] = field(default_factory=dict)
     template: TemplateOptions = field(default_factory=TemplateOptions)
     tell: Tell = silent
+    asked: Watch = unwatched
     beside: TrunkPolicy | None = None
 
     def context(self) -> RewardContext:
@@ -115,6 +117,7 @@ class Lender:
                     labels=self.open_labels,
                     open_policy=self.open_policy,
                     tell=self.tell,
+                    asked=self.asked,
                     folder=str(self.folder),
                 )
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from rlhf_core.contract.errors import Problems, RLHFError
+from rlhf_core.contract.judge import unwatched
 from rlhf_core.evaluation.significance import corrected
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
@@ -17,7 +18,7 @@ from rlhf_core.training.world import World
 
 from .differences import differing_keys
 from .evaluating import Measurement, check_prompts, write_summary
-from .lending import Tell
+from .lending import Tell, Watch
 from .reporting import write_page, write_run_page
 from .resolved import Recipe, Stage
 from .schema import EvaluateOptions
@@ -38,6 +39,7 @@ class Session:
         tell: where lines for the user go.
         observers: makes the listeners of a stage's training.
         elsewhere: folders of single stages that lie in another place than ``root/STAGE``.
+        asked: where the progress of the evaluation's judge goes.
     """
 
     catalog: Catalog
@@ -46,6 +48,7 @@ class Session:
     tell: Tell
     observers: Callable[[Stage], Sequence[Observer]] | None = None
     elsewhere: Mapping[str, Path] = field(default_factory=dict)
+    asked: Watch = unwatched
 
     def place(self, stage: str) -> Path:
         return self.elsewhere.get(stage, self.root / stage)
@@ -212,7 +215,9 @@ def evaluate_recipe(
     evaluate = recipe.evaluate
     assert evaluate is not None, "the recipe has an evaluation"
     writing = [stage.name for stage in recipe.stages if stage.trainer.found.target().generates]
-    measurement = Measurement(evaluate, session.catalog, runs=folders(runs, runs), tell=session.tell)
+    measurement = Measurement(
+        evaluate, session.catalog, runs=folders(runs, runs), tell=session.tell, asked=session.asked
+    )
     results: dict[str, Mapping[str, Any]] = {}
     for name in evaluate.options.runs or writing:
         run = runs[name] if name in runs else RunFolder.open(name)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from .charts import number
 from .content import EvaluationContent
+from .grades import Graded, Grades, grades_of
 from .questions import evaluation_answer, reading, span
 from .verdicts import JudgedPair, Verdicts, verdicts_of
 
@@ -47,7 +48,7 @@ def defused(cell: object) -> object:
 
 
 def to_markdown(evaluation: EvaluationContent) -> str:
-    """The conclusion, the table of metrics and, of a judged comparison, the verdicts that are worth reading."""
+    """The conclusion, the table of metrics and, of what a judge said, what is worth reading first."""
     against = f" against {plain(evaluation.baseline)}" if evaluation.baseline else ""
     parts = [f"# Evaluation of {plain(evaluation.name)}{against}"]
     parts += [f"**Warning:** {plain(warning)}" for warning in evaluation.warnings]
@@ -58,6 +59,8 @@ def to_markdown(evaluation: EvaluationContent) -> str:
         parts.append("\n".join(f"- {plain(note)}" for note in evaluation.notes))
     for found in verdicts_of(evaluation):
         parts += _listed(found)
+    for grades in grades_of(evaluation):
+        parts += _graded(grades)
     return "\n\n".join(parts) + "\n"
 
 
@@ -98,6 +101,23 @@ def _pair(pair: JudgedPair) -> str:
         f"baseline shown first: {pair.baseline_first.words}. {plain(pair.baseline_first.reason)}",
     ]  # fmt: skip
     return "\n".join([f"- {lines[0]}", *(f"  - {line}" for line in lines[1:])])
+
+
+def _graded(found: Grades) -> list[str]:
+    listed = found.all[:MOST_LISTED]
+    told = f"{len(found.all)} grades. The first {len(listed)}, what got no valid reply on top, then the worst:"
+    return [f"## Grades of {plain(found.judge)}", plain(told), *(_grade(one, found.criteria) for one in listed)]
+
+
+def _grade(one: Graded, criteria: Sequence[str]) -> str:
+    given = ", ".join(
+        f"{name} {number(grade)}" for name, grade in zip(criteria, one.criteria, strict=True) if grade is not None
+    )
+    lines = [
+        f"prompt: {plain(one.prompt)}", f"{one.of}: {plain(one.completion)}", plain(given), plain(one.reason)
+    ]  # fmt: skip
+    head = f"**{one.result}**" + ("" if one.score is None else f" {number(one.score)}")
+    return "\n".join([f"- {head}", *(f"  - {line}" for line in lines if line)])
 
 
 def _line(cells: Sequence[str]) -> str:

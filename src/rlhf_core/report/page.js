@@ -20,7 +20,7 @@
   function sortKey(row, key, numbers) {
     if (key in numbers) return numbers[key];
     if (key === "prompt") return (row.querySelector("[data-prompt]") || row.cells[0]).textContent;
-    return Number(row.dataset[key]);
+    return key in row.dataset ? Number(row.dataset[key]) : null;
   }
 
   function compare(a, b) {

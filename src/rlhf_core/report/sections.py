@@ -12,6 +12,7 @@ from .charts import Flag, Series, line_chart, number
 from .content import EvaluationContent, MetricRow, StageContent
 from .curves import by_step, curve, frontier, quantiles
 from .explanations import ChartSpec, charts_for
+from .grades import Grades, grades_of
 from .histograms import histogram
 from .intervals import Interval, interval_chart
 from .questions import Answer, evaluation_answer, reading, stage_answers
@@ -51,6 +52,7 @@ class EvaluationSection:
     histograms: Sequence[Chart]
     pairs: Pairs | None
     judged: Sequence[JudgedSection]
+    graded: Sequence[Grades]
 
     @property
     def corrected(self) -> bool:
@@ -185,6 +187,7 @@ def evaluation_section(evaluation: EvaluationContent) -> EvaluationSection:
         histograms(evaluation),
         pairs,
         [JudgedSection(found, win_rates(evaluation, found.judge)) for found in verdicts_of(evaluation)],
+        grades_of(evaluation),
     )
 
 
