@@ -10,7 +10,7 @@ from evaluation_standins import build, lend
 from pydantic import ValidationError
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.contract.judge import Grade
+from rlhf_core.contract.judge import Grade, Pair, Verdict
 from rlhf_core.contract.reward import Completion
 
 
@@ -57,12 +57,42 @@ def test_too_many_missing_grades_stop_with_their_reason() -> None:
         prepared().score(texts("1", "", ""))
 
 
-def test_a_judge_that_only_compares_is_no_reward() -> None:
+def test_a_judge_has_to_be_able_to_do_what_the_reward_asks_of_it() -> None:
     class Comparing(WordJudge):
         can = frozenset({"compare"})
 
-    with pytest.raises(RLHFError, match="word can compare, but a reward needs a judge that can grade"):
+    with pytest.raises(RLHFError, match=r"word can compare, but here it has to grade; name a column .*against: COLUMN"):
         prepared(Comparing())
+    with pytest.raises(RLHFError, match=r"word can grade, but here it has to compare$"):
+        prepared(against="chosen")
+
+
+class Longer(WordJudge):
+    """Prefers the longer completion, of `odd` whichever stands first; has no word for an empty one."""
+
+    can = frozenset({"compare"})
+
+    def compare(self, pairs: Sequence[Pair]) -> list[Verdict]:
+        return [self._verdict(pair.first.text, pair.second.text) for pair in pairs]
+
+    def _verdict(self, first: str, second: str) -> Verdict:
+        if "" in (first, second):
+            return Verdict(winner=None, outcome="refused", reason="cannot say")
+        return Verdict(winner="first" if "odd" in (first, second) or len(first) > len(second) else "second")
+
+
+def test_a_judge_that_compares_scores_who_beats_the_column_in_both_orders() -> None:
+    def own(text: str) -> Completion:
+        return Completion(prompt="p", text=text, record={"chosen": "four"})
+
+    reward = prepared(Longer(), against="chosen", max_unjudged=0.25)
+    found = reward.score([own("longer"), own("odd"), own("sho"), own("")])
+    assert found.total == [1.0, 0.5, 0.0, 0.5]  # the last one without a verdict: the mean of the others
+    assert found.parts == {"unjudged": [0.0, 0.0, 0.0, 1.0]}
+    with pytest.raises(
+        RLHFError, match=r"reward judge: .* in the column 'best' \(columns: chosen\); name it as against"
+    ):
+        prepared(Longer(), against="best").score([own("longer")])
 
 
 def test_a_bare_name_stands_for_a_judge_without_options() -> None:

@@ -136,7 +136,10 @@ class Desk:
     def _key(self, question: Question, manner: Manner) -> tuple[str, dict[str, Any]]:
         """Of everything that can change the reply, and the request itself."""
         request = self.server.request(manner, question)
-        return question_key({"server": self.server.url, "protocol": self.protocol, "request": request}), request
+        asked: dict[str, Any] = {"server": self.server.url, "protocol": self.protocol, "request": request}
+        if question.repeat:
+            asked["repeat"] = question.repeat
+        return question_key(asked), request
 
     def _send(self, key: str, request: dict[str, Any], question: Question, usage: dict[str, float]) -> Answer:
         """One attempt, inside the budget and kept, whatever comes of it. ``usage`` is added to."""

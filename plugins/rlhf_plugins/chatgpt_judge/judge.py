@@ -18,6 +18,7 @@ from .money import FREE, Budget, find_price, processes, table
 from .options import ChatGPTOptions
 from .prompts import Question, compare_question, grade_question
 from .protocol import Protocol, load_protocol
+from .repeats import one_grade, one_verdict
 from .replies import CompareReply, GradeReply
 from .server import OWN_HOST, Server, address
 from .tally import Tally
@@ -56,7 +57,7 @@ class ChatGPTJudge:
     def cost(options: ChatGPTOptions, asked: Sequence[Completion] | Sequence[Pair], folder: str) -> Cost:
         """See :class:`Priced`. Whether a reply is kept from before is not looked up."""
         protocol = load_protocol(options.protocol, folder)
-        prompt, reply = likely([_question(one, protocol, options.max_reply_tokens) for one in asked])
+        prompt, reply = likely(_questions(asked, protocol, options))
         told = partial(Cost, prompt_tokens=prompt, reply_tokens=reply)
         url = address(options) or OWN_HOST
         try:
@@ -69,14 +70,16 @@ class ChatGPTJudge:
         return told(usd=price.of(prompt, reply), note=dated)
 
     def compare(self, pairs: Sequence[Pair]) -> list[Verdict]:
-        limit = self.options.max_reply_tokens
-        judged = self._all([compare_question(pair, self._protocol, limit) for pair in pairs])
-        return [self._verdict(one) for one in judged]
+        return [one_verdict([self._verdict(one) for one in replies]) for replies in self._asked(pairs)]
 
     def grade(self, completions: Sequence[Completion]) -> list[Grade]:
-        limit = self.options.max_reply_tokens
-        judged = self._all([grade_question(completion, self._protocol, limit) for completion in completions])
-        return [self._grade(one) for one in judged]
+        succeeded = self._protocol.succeeded
+        return [one_grade([self._grade(one) for one in replies], succeeded) for replies in self._asked(completions)]
+
+    def _asked(self, asked: Sequence[Completion] | Sequence[Pair]) -> list[list[Judged]]:
+        """The replies to each, as many as it is asked times."""
+        judged, times = self._all(_questions(asked, self._protocol, self.options)), self.options.repeats
+        return [judged[start : start + times] for start in range(0, len(judged), times)]
 
     def _verdict(self, judged: Judged) -> Verdict:
         if judged.reply is None:
@@ -142,13 +145,20 @@ class ChatGPTJudge:
             self._context.tell(f"judge chatgpt: {estimate_line(estimate, self.options, self._server.url)}")
 
 
-def _question(one: Completion | Pair, protocol: Protocol, limit: int) -> Question:
-    """A pair is compared, a completion graded."""
-    return compare_question(one, protocol, limit) if isinstance(one, Pair) else grade_question(one, protocol, limit)
+def _questions(
+    asked: Sequence[Completion] | Sequence[Pair], protocol: Protocol, options: ChatGPTOptions
+) -> list[Question]:  # fmt: skip
+    """A pair is compared, a completion graded; each as often as it is repeated."""
+    limit = options.max_reply_tokens
+    once = [
+        compare_question(one, protocol, limit) if isinstance(one, Pair) else grade_question(one, protocol, limit)
+        for one in asked
+    ]
+    return [replace(question, repeat=repeat) for question in once for repeat in range(options.repeats)]
 
 
 def _content(question: Question) -> tuple[str, ...]:
-    return tuple(message["content"] for message in question.messages)
+    return (*(message["content"] for message in question.messages), str(question.repeat))
 
 
 def estimate_line(estimate: Estimate, options: ChatGPTOptions, url: str) -> str:

@@ -47,6 +47,10 @@ class ChatGPTOptions(Options):
     seed: int | None = 0
     """Sampling seed of the judge, as far as the server knows one; left out for models that refuse it."""
 
+    repeats: int = Field(1, ge=1)
+    """How often each question is asked, each time with another seed: verdicts go by most replies, grades by their mean,
+    and `self-consistency` tells how far the replies agree. Needs a temperature."""
+
     max_reply_tokens: int = Field(2000, gt=0)
     """Limit of a reply, hidden reasoning included."""
 
@@ -78,6 +82,14 @@ class ChatGPTOptions(Options):
         if url is not None and not is_address(url):
             raise ValueError(NO_ADDRESS)
         return url
+
+    @model_validator(mode="after")
+    def _repeats_differ(self) -> ChatGPTOptions:
+        if self.repeats > 1 and self.temperature == 0:
+            raise ValueError(
+                f"repeats = {self.repeats} at temperature 0 asks for one and the same reply; set temperature, such as 1"
+            )
+        return self
 
     @model_validator(mode="after")
     def _budget_is_one_thing(self) -> ChatGPTOptions:

@@ -54,6 +54,8 @@ class Question:
     ticket: str
     limit: int
     """Most tokens of the reply."""
+    repeat: int = 0
+    """How often the same was asked before it, for another draw each time."""
 
     def again(self, problem: str) -> Question:
         """Asked once more after a reply that could not be used. It quotes nothing of that reply."""

@@ -99,7 +99,7 @@ class Server:
         if manner.temperature:
             body["temperature"] = self.options.temperature
         if manner.seed and self.options.seed is not None:
-            body["seed"] = self.options.seed
+            body["seed"] = self.options.seed + question.repeat
         if manner.format == "json_schema":
             schema = json_schema(question.shape, ticket=None if self.own else question.ticket)
             named = {"name": question.shape.schema_name, "strict": True, "schema": schema}

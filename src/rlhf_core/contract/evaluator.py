@@ -64,9 +64,11 @@ class Evaluator(Protocol):
     def evaluate(self, completions: Sequence[Completion], context: EvalContext) -> Evaluation: ...
 
 
-def reference_answer(completion: Completion, column: str, *, evaluator: str) -> str:
+def reference_answer(completion: Completion, column: str, *, evaluator: str, option: str = "reference") -> str:
     """The text in a column of the record that the prompt came from.
 
+    Args:
+        option: by which a user names the column.
     Raises: RLHFError naming the evaluator, the prompt, and the columns that its record has.
     """
     text = completion.record.get(column)
@@ -74,6 +76,6 @@ def reference_answer(completion: Completion, column: str, *, evaluator: str) -> 
         columns = ", ".join(completion.record) or "none"
         raise RLHFError(
             f"{evaluator}: {completion.group}: no reference answer in the column {column!r} "
-            f"(columns: {columns}); name it as reference"
+            f"(columns: {columns}); name it as {option}"
         )
     return text

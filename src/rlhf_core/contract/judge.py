@@ -28,12 +28,16 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One reply to one pair. ``winner`` is None unless ``outcome`` is ``"valid"``: never a guess, never a loss."""
+    """One reply to one pair. ``winner`` is None unless ``outcome`` is ``"valid"``: never a guess, never a loss.
+
+    ``agreement``: where the same was asked several times, how often two of the replies are alike; else None.
+    """
 
     winner: Winner | None
     outcome: Outcome = "valid"
     reason: str = ""
     usage: Mapping[str, float] = field(default_factory=dict)
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,7 @@ class Grade:
     """One reply to one completion: a number per criterion (1–5), and their mean as ``score``; None unless valid.
 
     ``success``: whether the completion does what it was asked for, by the judge's own strict rule and apart from how
-    much it pleases; None where the judge has no such rule.
+    much it pleases; None where the judge has no such rule. ``agreement``: as of a :class:`Verdict`, over the criteria.
     """
 
     score: float | None
@@ -50,6 +54,7 @@ class Grade:
     outcome: Outcome = "valid"
     reason: str = ""
     usage: Mapping[str, float] = field(default_factory=dict)
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from .probing import attack_note, fooled_by_grade, fooled_by_pair, probe_complet
 from .yardsticks import YARDSTICKS
 
 LENGTH_CONTROLLED: Final = "length-controlled-win-rate"
+SELF_CONSISTENCY: Final = "self-consistency"
 _HIGHER: Final = "higher"
 FAULTS: Final = tuple(outcome for outcome in get_args(Outcome) if outcome != "valid")
 
@@ -72,6 +73,7 @@ class PairwiseEvaluator:
                 "win-rate": outcomes,
                 "swap-consistency": [_consistent(*pair) for pair in both],
                 "first-rate": [_first_rate(pair) for pair in both],
+                **_self_consistency(both),
                 "agrees-with-longest": _agreement(outcomes, yardstick_outcomes("longest", straight, swapped)),
                 **{f"by-{name}": yardstick_outcomes(name, straight, swapped) for name in YARDSTICKS},
             },
@@ -83,7 +85,7 @@ class PairwiseEvaluator:
             notes=[*_notes([*replies], "a comparison"), *_attack_notes(fooled_by_pair(to_probes))],
             rows=[_comparison_row(other, *pair) for other, pair in zip(baseline, both, strict=True)],
             shares={"win-rate", "swap-consistency", "agrees-with-longest", *(f"by-{name}" for name in YARDSTICKS)},
-            better={"win-rate": "higher", LENGTH_CONTROLLED: "higher", "swap-consistency": "higher"},
+            better=dict.fromkeys(("win-rate", LENGTH_CONTROLLED, "swap-consistency", SELF_CONSISTENCY), _HIGHER),
             neutral={
                 "win-rate": 0.5, LENGTH_CONTROLLED: 0.5, "first-rate": 0.5, "agrees-with-longest": 0.5,
                 **{f"by-{name}": 0.5 for name in YARDSTICKS},
@@ -130,6 +132,7 @@ class GradingEvaluator:
             scores[name] = [grade.criteria.get(name) if grade.outcome == "valid" else None for grade in grades]
         if any(grade.success is not None for grade in grades):
             scores["success"] = [None if grade.success is None else float(grade.success) for grade in grades]
+        scores |= _self_consistency([(grade,) for grade in grades])
         return Evaluation(
             scores=scores,
             corpus={**_faults(grades), **_attack_rate(fooled)},
@@ -182,6 +185,12 @@ def _consistent(straight: Verdict, swapped: Verdict) -> float | None:
     if straight.winner is None or not _valid(straight) or not _valid(swapped):
         return None
     return float(_MIRROR[straight.winner] == swapped.winner)
+
+
+def _self_consistency(replies: Sequence[Sequence[Verdict | Grade]]) -> dict[str, list[float | None]]:
+    """How often two replies to the same question agree, where a judge was asked more than once."""
+    known = [[one.agreement for one in asked if one.agreement is not None] for asked in replies]
+    return {SELF_CONSISTENCY: [sum(own) / len(own) if own else None for own in known]} if any(known) else {}
 
 
 def _first_rate(verdicts: Sequence[Verdict]) -> float | None:
