@@ -179,7 +179,7 @@ class Measurement:
     def _lender(self, run: RunFolder) -> Lender:
         template = read_identity(finished_model(run))["template"]
         options = TemplateOptions.model_validate(template) if template else TemplateOptions()
-        return Lender(self.catalog, self.device, self.options.folder, self.runs, options, self.tell, self.asked)
+        return Lender(self.catalog, self.device, self.options.folder, self.runs, options, self.tell, asked=self.asked)
 
     def _asked(self) -> dict[str, Any]:
         options = self.options.options
