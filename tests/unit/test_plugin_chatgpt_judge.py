@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,34 @@ def test_a_server_that_never_answers_stops_the_judge_at_its_first_question() -> 
     ):
         judge_at(server, max_retries=1).grade(completions(50))
     assert len(server.requests) == 2
+
+
+def test_a_first_question_that_is_too_long_is_an_error_of_its_own() -> None:
+    def script(request: Request, _: int) -> Response:
+        long = asked_about(request).endswith(" 0")
+        return failure(400, "maximum context length", "context_length_exceeded") if long else reply(GOOD_GRADE)
+
+    with serving(script) as server:
+        grades = judge_at(server).grade(completions(3))
+    assert [grade.outcome for grade in grades] == ["error", "valid", "valid"]
+    assert "maximum context length" in grades[0].reason
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("3600", 60.0), ("soon", None)],
+)
+def test_a_pause_is_as_long_as_the_server_asks_for_within_reason(
+    header: str, seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(server_module.time, "sleep", slept.append)
+    asked = replace(failure(429), headers={"Retry-After": header})
+    with serving(in_turn(asked, reply(GOOD_GRADE))) as server:
+        assert judge_at(server).grade([PUN])[0].outcome == "valid"
+    assert len(slept) == 1
+    # Without a number the pauses grow from the first one, which tests make short.
+    assert slept[0] == (pytest.approx(0.01, rel=0.26) if seconds is None else seconds)
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,15 @@ LIKELY_REPLY_TOKENS: Final = 90
 class Judged:
     """What came of a question: the parsed reply, or None with the outcome and what was wrong.
 
-    ``usage`` counts all calls that were made for it; a reply from the store counts as ``kept``.
+    ``usage`` counts all calls that were made for it; a reply from the store counts as ``kept``. ``heard``: whether the
+    server said anything of the question, be it that it is too long.
     """
 
     reply: ReplyModel | None
     outcome: Outcome
     detail: str = ""
     usage: dict[str, float] = field(default_factory=dict)
+    heard: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Desk:
             except (openai.APIError, Broken) as error:
                 self.server.require_transient(error)
                 if attempt == self.server.options.max_retries:
-                    return Judged(None, "error", self.server.line(error), usage)
+                    return Judged(None, "error", self.server.line(error), usage, heard=False)
                 pause(attempt, error)
                 attempt += 1
             else:

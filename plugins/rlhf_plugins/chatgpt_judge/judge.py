@@ -129,11 +129,12 @@ class ChatGPTJudge:
     def _first(self, question: Question) -> Judged:
         """Raises: RLHFError when the server has not answered once, so that the rest would fail one by one."""
         answer = self._desk.ask(question, alone=True)
-        self._reached = self._reached or answer.outcome != "error"
+        self._reached = self._reached or answer.heard
         if not self._reached:
+            mend = "" if "429" in answer.detail else "; is the server up, and --base-url right?"
             raise RLHFError(
                 f"judge chatgpt: {self._server.url} gave no usable answer in {self.options.max_retries + 1} attempts: "
-                f"{answer.detail}; is the server up, and --base-url right?"
+                f"{answer.detail}{mend}"
             )
         return answer
 

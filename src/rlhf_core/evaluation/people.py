@@ -140,15 +140,16 @@ def self_consistency(ratings: Sequence[Rating], *, seed: int = 0) -> Estimate:
             same.append(float(before[key] == rating.value))
             groups.append(rating.group)
         before.setdefault(key, rating.value)
-    return clustered_mean(same, groups, seed=seed)
+    return clustered_mean(same, groups, share=True, seed=seed)
 
 
 def shown_first(ratings: Sequence[Rating], *, seed: int = 0) -> Estimate:
     """How often the side shown first is named, among answers that name one: ½ without position bias."""
     decided = [rating for rating in ratings if rating.value in (rating.first, rating.second)]
     return clustered_mean(
-        [float(rating.value == rating.first) for rating in decided], [rating.group for rating in decided], seed=seed
-    )
+        [float(rating.value == rating.first) for rating in decided], [rating.group for rating in decided], share=True,
+        seed=seed,
+    )  # fmt: skip
 
 
 def _first_answers(ratings: Iterable[Rating]) -> Iterator[Rating]:
@@ -180,7 +181,7 @@ def _decided(pairs: Sequence[_Both], undecided: Set[Value]) -> list[_Both]:
 
 def _agreement(pairs: Sequence[_Both], seed: int) -> Estimate:
     return clustered_mean(
-        [float(both.one == both.other) for both in pairs], [both.group for both in pairs], seed=seed
+        [float(both.one == both.other) for both in pairs], [both.group for both in pairs], share=True, seed=seed
     )  # fmt: skip
 
 

@@ -112,7 +112,7 @@ def win_rate(
     strange = sorted({outcome for outcome in outcomes if outcome not in (1.0, 0.5, 0.0, None)}, key=str)
     if strange:
         raise ValueError(f"win_rate takes 1, 0.5, 0 and None, not {strange[0]!r}")
-    return clustered_mean(outcomes, groups, seed=seed, resamples=resamples)
+    return clustered_mean(outcomes, groups, share=True, seed=seed, resamples=resamples)
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
