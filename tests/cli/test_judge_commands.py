@@ -72,6 +72,7 @@ def test_several_runs_are_ranked_by_one_judge(rlhf: Rlhf, server: ScriptedServer
                 "--judge", "chatgpt", "--base-url", server.url)  # fmt: skip
     assert done.code == 0, done.err
     assert "strength (log-odds)" in done.out
+    assert "by longest" in done.out
     for pair in ("sft – dpo", "sft – ppo", "dpo – ppo"):
         assert pair in done.out
     refused = rlhf("evaluate", "--run", "runs/small/sft", "--run", "runs/small/dpo")

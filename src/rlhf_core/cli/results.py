@@ -64,11 +64,11 @@ def print_ranking(ranking: Ranking) -> None:
     ]
     print_table(["", "run", "strength (log-odds)", "points against the others"], strengths)
     pairs = [
-        [f"{duel.first} – {duel.second}", duel.wins, duel.ties, duel.losses, _number(duel.q),
-         "" if duel.q < 0.05 else "not distinguishable"]
+        [f"{duel.first} – {duel.second}", duel.wins, duel.ties, duel.losses, _number(duel.win_rate),
+         _number(duel.by_longest), _number(duel.q), "" if duel.q < 0.05 else "not distinguishable"]
         for duel in ranking.duels
     ]  # fmt: skip
-    print_table(["pair", "won", "tied", "lost", "q", ""], pairs)
+    print_table(["pair", "won", "tied", "lost", "win rate", "by longest", "q", ""], pairs)
     for note in ranking.notes:
         click.echo(f"note: {note}")
 

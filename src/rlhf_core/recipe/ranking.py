@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -15,12 +15,17 @@ from rlhf_core.store.run import RunFolder
 
 from .evaluating import Measurement
 
-WIN_RATE = "win-rate"
+WIN_RATE, BY_LONGEST = "win-rate", "by-longest"
 
 
 @dataclass(frozen=True)
 class Duel:
-    """Two runs against each other. ``q``: of "neither is better", corrected for all pairs of the ranking."""
+    """Two runs against each other.
+
+    Args:
+        q: of "neither is better", corrected for all pairs of the ranking.
+        by_longest: the first one's win rate by a judge that knows nothing but length.
+    """
 
     first: str
     second: str
@@ -28,6 +33,12 @@ class Duel:
     ties: int
     losses: int
     q: float
+    by_longest: float | None = None
+
+    @property
+    def win_rate(self) -> float:
+        """(W + ½T)/N of the first."""
+        return (self.wins + self.ties / 2) / (self.wins + self.ties + self.losses)
 
 
 @dataclass(frozen=True)
@@ -54,15 +65,18 @@ def rank(runs: Mapping[str, RunFolder], measurement: Measurement) -> Ranking:
     judge = measurement.options.judge_name
     records = measurement.records(next(iter(runs.values())))
     matches: list[Match] = []
+    by_longest: dict[tuple[str, str], float | None] = {}
     notes: list[str] = []
     for (name, run), (other_name, other) in combinations(runs.items(), 2):
         measurement.tell(f"{name} against {other_name} on {len(records)} prompts")
         result = measurement.measure(run, str(other.path), records)
         matches += _matches(name, other_name, result, qualified(judge, WIN_RATE))
+        by_longest[name, other_name] = result[qualified(judge, BY_LONGEST)].estimate.value
         notes += [f"{name} against {other_name}: {note}" for note in (*result.warnings, *result.notes)]
     if not matches:
         raise RLHFError(f"judge {judge} gave no valid verdict; {notes[0] if notes else 'nothing can be ranked'}")
-    return Ranking(bradley_terry(matches), duels(matches), notes)
+    found = [replace(duel, by_longest=by_longest[duel.first, duel.second]) for duel in duels(matches)]
+    return Ranking(bradley_terry(matches), found, notes)
 
 
 def duels(matches: Sequence[Match]) -> list[Duel]:
