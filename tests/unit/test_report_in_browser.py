@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browsers import chromium, medium, size
-from report_parts import METRICS, SAMPLES, graded, judged, page, stage
+from report_parts import ALARM, METRICS, SAMPLES, graded, judged, page, stage
 
 from rlhf_core.report.content import ComparisonContent, PageContent
 from rlhf_core.report.page import render, render_comparison
@@ -191,6 +191,25 @@ def test_text_can_be_read_in_light_and_in_dark(see: Any, scheme: str) -> None:
     assert contrast(ink, browser.execute_script(style, "ins")[1]) > 4.5
     assert contrast(ink, browser.execute_script(style, "del")[1]) > 4.5
     assert contrast(browser.execute_script(style, ".soft")[0], paper) > 4.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_alarm_is_read_whole_on_a_phone_and_flagged_on_its_curves(see: Any, scheme: str) -> None:
+    from selenium.webdriver.common.by import By
+
+    browser = see(page())
+    size(browser, 360)
+    medium(browser, scheme=scheme)
+    alarm = browser.find_element(By.CSS_SELECTOR, ".alarms li")
+    for part in (ALARM["says"], ALARM["evidence"], ALARM["cause"], ALARM["mend"]):
+        assert part in alarm.text
+    assert alarm.rect["x"] >= 0
+    assert alarm.rect["x"] + alarm.rect["width"] <= 360
+    flags = browser.find_elements(By.CSS_SELECTOR, ".chart .flag line")
+    assert flags
+    assert all(flag.rect["height"] > 50 for flag in flags)
+    panel = browser.find_element(By.CSS_SELECTOR, ".chart").value_of_css_property("background-color")
+    assert contrast(flags[0].value_of_css_property("stroke"), panel) > 3
 
 
 def test_everything_that_acts_is_reached_by_the_keyboard(see: Any) -> None:
