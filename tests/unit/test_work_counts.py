@@ -128,7 +128,7 @@ class LiveMemory(TorchDispatchMode):
             self.peak = max(self.peak, sum(self._alive.values()))
 
 
-@pytest.mark.parametrize("want", [{"logprobs"}, {"logprobs", "entropy"}], ids=" and ".join)
+@pytest.mark.parametrize("want", [{"logprobs"}, {"logprobs", "entropy"}], ids=lambda want: " and ".join(sorted(want)))
 def test_the_output_layer_never_holds_the_logits_of_all_tokens(want):
     vocabulary, length = 4096, 250
     policy = new_policy(vocab_size=vocabulary, n_embd=8, n_head=1, n_layer=1, n_positions=256)
