@@ -18,6 +18,7 @@ from browsers import chromium
 from report_parts import METRICS, SAMPLES
 
 from rlhf_core.contract.errors import RLHFError
+from rlhf_core.recipe.contents import stage_content
 from rlhf_core.recipe.watching import watch
 from rlhf_core.report.live import LivePage
 from rlhf_core.store.run import RunFolder
@@ -165,3 +166,12 @@ def test_the_command_prints_its_address_and_ends_cleanly_by_ctrl_c(run: RunFolde
         finally:
             command.kill()
     assert (command.returncode, out, err) == (0, "no longer followed; the run is as it was\n", "")
+
+
+def test_a_run_under_way_says_which_step_of_how_many_it_is_at(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "r", info={"steps": 40})
+    assert stage_content(run).facts["step"] == "0 of 40"
+    run.append_metrics({"step": 7, "records": 28, "seconds": 1.0, "split": "train", "loss": 0.5})
+    assert stage_content(run).facts["step"] == "7 of 40"
+    run.update(status="stopped", step=9)
+    assert stage_content(run).facts["step"] == "9 of 40"
