@@ -112,12 +112,16 @@ def main() -> None:
     parser.add_argument("--algos", nargs="+", choices=ALGOS, default=list(ALGOS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--steps", type=int, help="fewer than the workload's own, on a busy machine")
+    parser.add_argument("--warmup", type=int, help="how many of them are not counted")
     parser.add_argument("--cached", action="store_true", help="DPO with reference logprobs worked out before")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     machine = measure_machine()
     tasks = [
-        cached(name, algo) if arguments.cached else Task(name, algo, batch=arguments.batch)
+        cached(name, algo)
+        if arguments.cached
+        else Task(name, algo, batch=arguments.batch, steps=arguments.steps, warmup=arguments.warmup)
         for name in arguments.workloads
         for algo in arguments.algos
     ]
