@@ -1,9 +1,12 @@
 """Sampling: tokens per CPU second of ours and of transformers' ``generate``, on the same prompts, in turns.
 
     OMP_NUM_THREADS=1 python benchmarks/performance/decoding.py W1 W1F --rounds 3
+    OMP_NUM_THREADS=1 python benchmarks/performance/decoding.py W1 --way int8   # or with a technique switched off
+    OMP_NUM_THREADS=1 python benchmarks/performance/decoding.py W1 --as-trl     # adapter apart and logits kept
 
 W1 and W2 end their completions by EOS, W1F and W2F run to their full length. ``generate`` stops when its last row has
-ended; tokens behind a row's EOS do not count. The adapter is off on both sides.
+ended; tokens behind a row's EOS do not count. The adapter is off on both sides, unless ``generate`` is to run as TRL
+1.12's PPO runs it; ours is then a policy with an adapter as well.
 """
 
 from __future__ import annotations
@@ -17,15 +20,26 @@ from dataclasses import dataclass
 import torch
 from fixtures import EOS, PAD, fixture, read_table
 from measuring import THREADS
-from transformers import AutoModelForCausalLM
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
-from workloads import WORKLOADS, Workload
+from workloads import LORA_ALPHA, LORA_R, LORA_TARGET, WORKLOADS, Workload
 
+from rlhf_core.contract.backbone import Trunk
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.rows import Row
 from rlhf_core.data.codec import TextCodec
 from rlhf_core.data.options import TemplateOptions
-from rlhf_core.policy.loading import load_policy
+from rlhf_core.policy import quick_linears
+from rlhf_core.policy.policy import TrunkPolicy
+from rlhf_core.policy.runners import TransformersRunner
+
+LORA = {
+    "r": LORA_R, "lora_alpha": LORA_ALPHA, "target_modules": [LORA_TARGET], "lora_dropout": 0.0,
+    "fan_in_fan_out": True, "task_type": "CAUSAL_LM",
+}  # fmt: skip
+WAYS = ("usual", "int8", "unpacked", "transformers")
+"""``unpacked``: weights as they lie in the model; ``transformers``: its forward pass in place of our own."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +64,14 @@ class Decoded:
 HEAD = "| | generate, tokens/s | ours, tokens/s | ours / generate (rounds) |\n|---|---|---|---|"
 
 
-def compare(workload: Workload, *, rounds: int) -> Decoded:
+def compare(workload: Workload, *, rounds: int, way: str, as_trl: bool) -> Decoded:
     batch = workload.jobs["ppo"].batch
     words = [row["prompt"].split() for row in read_table(fixture(workload), "prompts")[:batch]]
     prompts = [tuple(int(word[1:]) for word in line) for line in words]
-    sides = {"ours": our_sampler(workload, prompts), "theirs": their_sampler(workload, prompts)}
+    sides = {
+        "ours": our_sampler(workload, prompts, way, adapted=as_trl),
+        "theirs": their_sampler(workload, prompts, as_trl=as_trl),
+    }
     speeds: dict[str, list[float]] = {"ours": [], "theirs": []}
     for seed in range(rounds + 1):
         for name, sample in sides.items():
@@ -65,16 +82,18 @@ def compare(workload: Workload, *, rounds: int) -> Decoded:
     return Decoded(workload.name, batch, speeds["ours"], speeds["theirs"])
 
 
-def our_sampler(workload: Workload, prompts: list[tuple[int, ...]]) -> Callable[[int], int]:
+def our_sampler(workload: Workload, prompts: list[tuple[int, ...]], way: str, *, adapted: bool) -> Callable[[int], int]:
     """A function of the seed that samples and returns the number of tokens."""
-    policy = load_policy(
-        fixture(workload) / "base", device=torch.device("cpu"), dtype=torch.float32,
-        make_codec=lambda tokenizer, _template, context: TextCodec(
-            tokenizer, TemplateOptions(), context_length=context
-        ),
-    )  # fmt: skip
+    model, tokenizer = their_model(workload), AutoTokenizer.from_pretrained(fixture(workload) / "base")
+    codec = TextCodec(tokenizer, TemplateOptions(), context_length=workload.model.positions)
+    trunk = Trunk(model=model, tokenizer=tokenizer, lora=LORA if adapted else None, adapter=None)
+    policy = TrunkPolicy(trunk, codec, device=torch.device("cpu"))
+    if way == "unpacked":
+        quick_linears.SMALLEST = 2**62
+    if way == "transformers":
+        vars(policy)["_runner"] = TransformersRunner
     rows = [Row(record_id=str(index), prompt=prompt) for index, prompt in enumerate(prompts)]
-    spec = SamplingSpec(max_new_tokens=workload.decoded, temperature=1.0)
+    spec = SamplingSpec(max_new_tokens=workload.decoded, precision="int8" if way == "int8" else "full")
 
     def sample(seed: int) -> int:
         rollouts = policy.sample(rows, spec, seed=seed)
@@ -83,35 +102,50 @@ def our_sampler(workload: Workload, prompts: list[tuple[int, ...]]) -> Callable[
     return sample
 
 
-def their_sampler(workload: Workload, prompts: list[tuple[int, ...]]) -> Callable[[int], int]:
-    model = AutoModelForCausalLM.from_pretrained(fixture(workload) / "base", dtype=torch.float32).eval()
+def their_sampler(workload: Workload, prompts: list[tuple[int, ...]], *, as_trl: bool) -> Callable[[int], int]:
+    """TRL's PPO (``batch_generation``) keeps every step's logits and takes the tokens' logprobs from them."""
+    model = their_model(workload)
+    if as_trl:
+        model = get_peft_model(model, LoraConfig(**LORA)).eval()
     width = max(map(len, prompts))
     ids = torch.tensor([[PAD] * (width - len(prompt)) + list(prompt) for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
 
+    @torch.no_grad()
     def sample(seed: int) -> int:
         torch.manual_seed(seed)
-        found = model.generate(
+        output = model.generate(
             input_ids=ids, attention_mask=mask, max_new_tokens=workload.decoded, do_sample=True, temperature=1.0,
-            top_k=0, top_p=1.0, eos_token_id=EOS, pad_token_id=PAD,
-        )[:, width:]  # fmt: skip
+            top_k=0, top_p=1.0, eos_token_id=EOS, pad_token_id=PAD, return_dict_in_generate=True, output_logits=as_trl,
+        )  # fmt: skip
+        found = output.sequences[:, width:]
+        if as_trl:
+            for logits, tokens in zip(torch.stack(output.logits, 1), found, strict=True):
+                logits.log_softmax(-1).gather(1, tokens[:, None])
         ended = found == EOS
         return int(((ended.cumsum(1) - ended.int()) == 0).sum())
 
     return sample
 
 
+def their_model(workload: Workload) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_pretrained(fixture(workload) / "base", dtype=torch.float32).eval()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="+", choices=WORKLOADS)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--way", choices=WAYS, default="usual", help="How ours decodes.")
+    parser.add_argument("--as-trl", action="store_true", help="Adapters on both sides; generate keeps the logits.")
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     print(HEAD)
     for name in arguments.workloads:
-        print(compare(WORKLOADS[name], rounds=arguments.rounds).line(), flush=True)
+        one = compare(WORKLOADS[name], rounds=arguments.rounds, way=arguments.way, as_trl=arguments.as_trl)
+        print(one.line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class BigramPolicy:
 
     context_length = 64
     device = torch.device("cpu")
+    samples_exactly = True
     pass_tokens = 20
 
     def __init__(self, seed: int = 0, dropout: float = 0.0) -> None:

@@ -16,3 +16,11 @@ def rlhf_components() -> Iterator[Component]:
         target="rlhf_plugins.hf_causal.backbone:HFCausal",
         options="rlhf_plugins.hf_causal.options:HFCausalOptions",
     )
+    yield Component(
+        kind="backbone",
+        name="hf-vllm",
+        summary="as hf, with rollouts drawn by vLLM on the same GPU (pip install rlhf_core[vllm]); not yet run on one",
+        target="rlhf_plugins.hf_causal.vllm:VLLMCausal",
+        options="rlhf_plugins.hf_causal.options:VLLMCausalOptions",
+        extras=("vllm",),
+    )

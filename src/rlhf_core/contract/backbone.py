@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +12,9 @@ from .records import JSON
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from .policy import SamplingSpec
+    from .rows import Rollout, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,30 @@ class LoadContext:
     texts: Callable[[], Iterator[str]]
 
 
+class Sampler(Protocol):
+    """Draws the policy's completions in place of core's own decoding: an inference engine with weights of its own."""
+
+    def sample(
+        self,
+        rows: Sequence[Row],
+        spec: SamplingSpec,
+        *,
+        seed: int,
+        eos: int,
+        context_length: int,
+        weights: Callable[[], Iterator[tuple[str, torch.Tensor]]],
+    ) -> list[Rollout]:
+        """See :meth:`rlhf_core.contract.policy.Policy.sample`.
+
+        Args:
+            weights: what the role holds now, under transformers' names with adapters folded in; to be taken over
+                before anything is drawn. Tied weights come once.
+
+        Returns: logprobs of the tokens under what they were drawn from, ``spec.temperature`` included. Where they
+            differ from those of scoring the gap is reported, and PPO corrects for it.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trunk:
     """A loaded model.
@@ -44,6 +71,7 @@ class Trunk:
         lora: keyword arguments of ``peft.LoraConfig``, targets resolved; None means full fine-tuning.
         adapter: the folder of the adapter to start from, when ``start`` held one.
         base: identity of the base: ``{"path": …, "revision": …, "sha256": …}``, written into every save.
+        sampler: what draws completions; None for core's own decoding.
     """
 
     model: PreTrainedModel
@@ -51,6 +79,7 @@ class Trunk:
     lora: Mapping[str, Any] | None
     adapter: Path | None
     base: Mapping[str, JSON] = field(default_factory=dict)
+    sampler: Sampler | None = None
 
 
 class Backbone(Protocol):

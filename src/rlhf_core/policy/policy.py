@@ -70,6 +70,7 @@ class TrunkPolicy:
         self.base = dict(trunk.base)
         self.context_length = context_length(trunk)
         self.allow_dropout = False
+        self._sampler = trunk.sampler
         self.recompute = False
         self.pass_tokens = FAST_TOKENS.get(device.type, FAST_TOKENS["cuda"])
         self.roles: Roles = roles or start_roles(trunk, seed=seed)
@@ -98,10 +99,20 @@ class TrunkPolicy:
             return []
         with torch.no_grad(), self.roles.sampling(role) as model:
             model.eval()
+            if self._sampler is not None:
+                return self._sampler.sample(
+                    rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length,
+                    weights=partial(saving.plain_weights, model),
+                )  # fmt: skip
             return decoding.sample(
                 model, self._runner, rows, spec, seed=seed, eos=self.codec.eos, context_length=self.context_length,
                 decode=partial(self.tokenizer.decode, clean_up_tokenization_spaces=False),
             )  # fmt: skip
+
+    @property
+    def samples_exactly(self) -> bool:
+        """Whether sampling and scoring round alike: not where an engine of its own draws."""
+        return self._sampler is None
 
     @cached_property
     def _runner(self) -> Callable[[PreTrainedModel], Runner]:

@@ -1,8 +1,8 @@
 """On fresh rollouts the policy gives each token the probability that it was sampled with: ratio 1.
 
-In float32 anything else is a fault. In lower precision, or with rollouts of 8-bit weights, sampling (token by token,
-from a cache) and scoring (all at once) round differently: the gap is then a figure to report, and a stop only beyond
-what rounding explains.
+In float32 anything else is a fault. In lower precision, with rollouts of 8-bit weights or of another engine, sampling
+(token by token, from a cache) and scoring (all at once) round differently: the gap is then a figure to report, and a
+stop only beyond what rounding explains.
 """
 
 from __future__ import annotations
@@ -44,15 +44,16 @@ class SamplingGap:
     gap: float = 0.0
     worst: float = 0.0
 
-    def require_small(self, dtype: torch.dtype, sampling: SamplingSpec) -> None:
-        """Raises: TrainingStopped when the two are not of one distribution."""
+    def require_small(self, sampling: SamplingSpec, *, exact: bool) -> None:
+        """Args: exact: both round alike: in float32, with the same weights, by the same library.
+
+        Raises: TrainingStopped when the two are not of one distribution.
+        """
         if not self.tokens:
             return
         mean, gap = self.ratio / self.tokens, self.gap / self.tokens
-        if dtype == torch.float32 and sampling.precision == "full":
-            right = abs(mean - 1.0) <= RATIO_TOLERANCE and self.worst <= TOKEN_TOLERANCE
-        else:
-            right = gap <= ROUNDED_GAP
+        close = abs(mean - 1.0) <= RATIO_TOLERANCE and self.worst <= TOKEN_TOLERANCE
+        right = close if exact else gap <= ROUNDED_GAP
         if not right:
             raise violated(
                 f"fresh rollouts: mean ratio {mean:.6g}, expected 1; logprobs of scoring and of sampling differ by "
