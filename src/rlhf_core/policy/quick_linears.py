@@ -3,7 +3,7 @@
 A decoding step multiplies few rows by every weight, so that reading the weights is most of its time. oneDNN reads
 weights that it has laid out itself about 1.3 (8 rows, a block's matrices) to 1.8 times as fast (GPT-2's output layer),
 fbgemm reads 8-bit ones 3 to 4 times as fast. Both copies live only as long as one call of ``sample``: laying out
-GPT-2 small takes half a second, 8 decoding steps of 8 rows, and the memory is free again for training.
+GPT-2 small takes some ten decoding steps, and the memory is free again for training.
 """
 
 from __future__ import annotations
