@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import re
-import subprocess
-import sys
 import time
 
 import pytest
+from terminals import shown_on_a_terminal
 
 from rlhf_core.cli.asking import Bar, Lines, Pace, watched
 from rlhf_core.contract.judge import Asked
@@ -72,15 +68,7 @@ def a_few() -> None:
 
 def test_on_a_terminal_the_line_moves_and_goes() -> None:
     code = "import test_cli_asking as t; t.a_few()"
-    reader, writer = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "110", "PYTHONPATH": os.path.dirname(__file__)}  # noqa: PTH120
-    with subprocess.Popen([sys.executable, "-c", code], stdout=writer, stderr=writer, env=env) as process:
-        os.close(writer)
-        shown = b""
-        with contextlib.suppress(OSError):  # how a terminal ends
-            while chunk := os.read(reader, 4096):
-                shown += chunk
-    assert process.returncode == 0, shown.decode()
+    shown = shown_on_a_terminal(code, columns=110)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert "judge chatgpt" in plain
     assert "3/4 answered, 1 kept from before, 1 without a verdict, 0.5 dollars, 0:00 left" in plain

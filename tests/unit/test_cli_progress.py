@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
 from rich.console import Console
+from terminals import shown_on_a_terminal
 
 from rlhf_core.cli.progress import Board, Lines, clock, numbers
 
@@ -48,15 +44,7 @@ def test_the_board_is_a_bar_over_the_latest_numbers() -> None:
 
 def test_it_moves_in_place_on_a_terminal() -> None:
     code = "import test_cli_progress as t; t.board()"
-    reader, writer = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": os.path.dirname(__file__)}  # noqa: PTH120
-    with subprocess.Popen([sys.executable, "-c", code], stdout=writer, stderr=writer, env=env) as process:
-        os.close(writer)
-        shown = b""
-        with contextlib.suppress(OSError):  # how a terminal ends
-            while chunk := os.read(reader, 4096):
-                shown += chunk
-    assert process.returncode == 0
+    shown = shown_on_a_terminal(code, columns=100)
     assert b"\x1b[1A" in shown  # goes back up to redraw
     assert shown.count(b"held out at first") >= 1
 

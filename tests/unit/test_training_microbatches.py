@@ -85,6 +85,13 @@ def test_where_the_system_tells_no_memory_the_fast_size_is_taken(policy, monkeyp
     assert micro.tokens == FAST
 
 
+def test_a_loss_that_keeps_nothing_fits_at_any_size(policy):
+    micro = MicroBatches("auto", policy)
+    with micro.watched(ROWS[:1]):
+        pass
+    assert micro.tokens == FAST
+
+
 def test_a_number_is_taken_as_it_is(policy):
     micro = MicroBatches(7, policy)
     assert [len(part) for part in scored(policy, micro, ROWS)] == [1, 1, 1]

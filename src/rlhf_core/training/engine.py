@@ -292,7 +292,8 @@ class Engine:
         self.policy.load_state(checkpoint.weights)
         self.updates.optimizer.load_state_dict(state["optimizer"])
         self.trainer.load_state_dict(state["trainer"])
-        self.updates.micro_batches.tokens = state["micro_batch_tokens"]
+        if tokens := state.get("micro_batch_tokens"):  # a checkpoint written before they were kept has none
+            self.updates.micro_batches.tokens = tokens
         self.invariants.load_state(state.get("invariants", {}))
         self.progress = Progress.from_json(checkpoint.progress)
         if checkpoint.rows is not None:

@@ -59,4 +59,6 @@ class MicroBatches:
         self.bytes_per_token = kept.size / sum(row.cost for row in part)
         free = free_memory(model.device)
         most = FAST_TOKENS.get(model.device.type, FAST_TOKENS["cuda"])
-        self.tokens = most if free is None else max(1, min(most, int(SHARE * free / self.bytes_per_token)))
+        # A loss that keeps nothing fits at any size.
+        fits = int(SHARE * free / self.bytes_per_token) if free is not None and kept.size else most
+        self.tokens = max(1, min(most, fits))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .context import TrainablePolicy
 
 REFERENCE = "reference"
-AWAY = (RLHFError, sqlite3.Error)
+CACHE_ERRORS = (RLHFError, sqlite3.Error)
 """A cache that cannot be read or written costs time, not the run."""
 
 
@@ -55,18 +55,18 @@ class ReferenceLogprobs:
             return
         self._begun = True
         name = f"{self._policy.fingerprint(REFERENCE)}-{_arithmetic(self._policy.device.type)}"
-        with suppress(*AWAY):
+        with suppress(*CACHE_ERRORS):
             self._store = SQLiteLogprobs(cache_folder() / "reference-logprobs" / f"{name}.sqlite")
 
     def _find(self, names: Sequence[bytes]) -> None:
         if self._store is not None and names:
-            with suppress(*AWAY):
+            with suppress(*CACHE_ERRORS):
                 self._known |= self._store.find(names)
 
     def _keep(self, found: dict[bytes, bytes]) -> None:
         self._known |= found
         if self._store is not None:
-            with suppress(*AWAY):
+            with suppress(*CACHE_ERRORS):
                 self._store.add(found)
                 self._known |= self._store.find(list(found))  # another process may have been first
 
