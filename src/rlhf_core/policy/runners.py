@@ -26,6 +26,8 @@ TRIAL_PROMPTS: tuple[Tokens, ...] = ((1, 2, 3), (3, 1, 4, 1, 2))
 class Runner(Protocol):
     """S samples on their way, of one batch: ``start``, then ``repeat``, then ``advance`` and ``keep`` as needed."""
 
+    model: PreTrainedModel
+
     def start(self, prompts: Sequence[Tokens], room: int) -> Tensor:
         """Run the prompts, with ``room`` for further tokens of each; last hidden state of each, ``[S, hidden]``."""
 
@@ -167,11 +169,13 @@ def choose_runner(model: PreTrainedModel) -> type[FlatRunner] | type[Transformer
 
 def _trial(runner: Runner) -> Tensor:
     """Hidden states of two prompts of unlike length, and of two further tokens after one of them is dropped."""
-    states = [runner.start(TRIAL_PROMPTS, 2)]
+    size = runner.model.config.vocab_size  # may be smaller than a trial's tokens
+    prompts = [tuple(token % size for token in prompt) for prompt in TRIAL_PROMPTS]
+    states = [runner.start(prompts, 2)]
     runner.repeat(2)
-    states.append(runner.advance(torch.tensor([1, 2, 3, 4], device=states[0].device)))
+    states.append(runner.advance(torch.tensor([1, 2, 3, 4], device=states[0].device) % size))
     runner.keep(torch.tensor([0, 3], device=states[0].device))
-    states.append(runner.advance(torch.tensor([2, 1], device=states[0].device)))
+    states.append(runner.advance(torch.tensor([2, 1], device=states[0].device) % size))
     return torch.cat(states)
 
 
