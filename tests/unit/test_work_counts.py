@@ -16,6 +16,7 @@ from ppo_parts import PROMPTS
 from ppo_parts import new_trainer as new_ppo
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode
 from trainer_parts import context_of, new_policy
 
 from rlhf_core.contract.options import NoOptions
@@ -106,6 +107,20 @@ def test_ppo_scores_its_rollouts_in_two_passes_and_updates_in_one():
     assert max(*found, *updating) <= tokens(rollouts)
 
 
+def test_a_loss_that_weighs_entropies_with_zero_does_not_pay_for_their_gradient():
+    policy = new_policy()
+    policy.train_role("policy")
+
+    def operations(weight: float | None) -> int:
+        with FlopCounterMode(display=False) as counter:
+            scored = policy.score(PAIRS, want={"logprobs", "entropy"})
+            loss = scored.logprobs.sum()
+            (loss if weight is None else loss - weight * scored.entropy.sum()).backward()
+        return int(counter.get_total_flops())
+
+    assert operations(0.0) == operations(None) < operations(0.1)
+
+
 class LiveMemory(TorchDispatchMode):
     """Bytes of the tensors that are alive at once, at most, of those that operations made meanwhile."""
 
@@ -134,7 +149,7 @@ def test_the_output_layer_never_holds_the_logits_of_all_tokens(want):
     policy = new_policy(vocab_size=vocabulary, n_embd=8, n_head=1, n_layer=1, n_positions=256)
     policy.train_role("policy")
     peaks = []
-    for completions in (1, 4):
+    for completions in (5, 20):  # one tile of positions is full in both
         row = Row(record_id="long", prompt=(5,), completions=(tuple(range(length)),) * completions)
         with LiveMemory() as memory:
             scored = policy.score([row], want=want)
