@@ -9,9 +9,8 @@ import random
 from typing import Final, Literal, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.activations import NewGELUActivation
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.rows import Row
@@ -78,14 +77,6 @@ def is_packable(model: PreTrainedModel) -> bool:
     layer_types = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     return config.model_type in PACKABLE and not layer_types and window is None
-
-
-def use_fast_gelu(model: nn.Module) -> None:
-    """Replace transformers' GELU of six Python operations by torch's tanh form: the same function in one kernel."""
-    for module in model.modules():
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, nn.GELU(approximate="tanh"))
 
 
 def _tolerance(model: PreTrainedModel) -> float:

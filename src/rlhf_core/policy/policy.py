@@ -19,6 +19,7 @@ from rlhf_core.contract.policy import Output, SamplingSpec
 from rlhf_core.contract.rows import Codec, Comparison, Rollout, Row, Scored
 
 from . import decoding, saving
+from .activations import use_fast_gelu
 from .attention import attending
 from .batching import FAST_TOKENS, micro_batches
 from .drawing import draw_positions
@@ -27,7 +28,7 @@ from .full_roles import FullRoles
 from .heads import Heads
 from .layout import Layout, Reading
 from .lora_roles import LoraRoles
-from .packing import choose_layout, hidden_states, lay_out, use_fast_gelu
+from .packing import choose_layout, hidden_states, lay_out
 from .reading import Wanted, join_grids, join_scored, read_out
 from .recomputing import recomputing
 from .roles import Roles
