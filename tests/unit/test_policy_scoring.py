@@ -26,9 +26,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.rows import Row
-from rlhf_core.policy import attention, vocabulary
+from rlhf_core.policy import activations, attention, vocabulary
+from rlhf_core.policy.activations import FastGELU, use_fast_gelu
 from rlhf_core.policy.layout import pack
-from rlhf_core.policy.packing import choose_layout, use_fast_gelu
+from rlhf_core.policy.packing import choose_layout
 from rlhf_core.policy.policy import TrunkPolicy
 
 LENGTHS = [3, 5, 2, 2, 3, 2]
@@ -118,7 +119,7 @@ def test_tiles_change_nothing(monkeypatch):
         )
 
     whole, whole_gradient = run()
-    monkeypatch.setattr(vocabulary, "TILE_ROWS", 3)
+    monkeypatch.setattr(vocabulary, "TILE", {"cpu": (3, 5), "cuda": (3, 5)})
     tiled, tiled_gradient = run()
     assert torch.allclose(whole.logprobs, tiled.logprobs, atol=1e-6)
     assert torch.allclose(whole.entropy, tiled.entropy, atol=1e-6)
@@ -255,13 +256,29 @@ def test_logprobs_at_temperature_zero_are_refused():
         tiny_policy().score(ROWS, temperature=0.0)
 
 
-def test_the_fast_gelu_is_the_same_function():
-    model = tiny_gpt2()
+@pytest.mark.parametrize("kind", ["gelu_new", "gelu_pytorch_tanh"])
+def test_the_fast_gelu_is_the_same_function(kind):
+    model = tiny_gpt2(activation_function=kind)
     ids = torch.arange(20)[None]
     before = model(ids).logits
     use_fast_gelu(model)
-    assert type(model.transformer.h[0].mlp.act) is torch.nn.GELU
+    assert type(model.transformer.h[0].mlp.act) is FastGELU
     assert torch.allclose(model(ids).logits, before, atol=1e-4)
+
+
+def test_the_fast_gelu_and_its_slope_in_many_chunks(monkeypatch):
+    monkeypatch.setattr(activations, "CHUNK", 7)
+    points = torch.cat([torch.linspace(-12, 12, 101), torch.tensor([-1e4, -50.0, 0.0, 50.0, 1e4])])
+    for inputs in (points, torch.stack([points, points.flip(0)]).T):  # also one that does not lie in order
+        exact = inputs.double().requires_grad_()
+        expected = torch.nn.functional.gelu(exact, approximate="tanh")
+        (slope,) = torch.autograd.grad(expected.sum(), exact)
+        fast = inputs.clone().requires_grad_()
+        found = FastGELU()(fast)
+        (found_slope,) = torch.autograd.grad(found.sum(), fast)
+        assert torch.allclose(found.double(), expected, rtol=1e-6, atol=1e-6)
+        assert torch.allclose(found_slope.double(), slope, atol=4e-6)
+        assert torch.equal(FastGELU()(inputs), found)
 
 
 SMALL = {
@@ -325,12 +342,19 @@ def test_a_trained_llama_is_packed_exactly():
 
 @pytest.mark.parametrize("heads", [4, 2], ids=["own keys", "shared keys"])
 def test_ways_to_attend_give_the_same_numbers_and_gradients(heads):
-    """One call per sequence on a CPU, one padded call on an accelerator."""
-    lengths = [3, 7, 1]
+    """A call per completion on a CPU, one padded call on an accelerator."""
+    rows = [
+        Row(record_id="three", prompt=(1, 2, 3), completions=((4,), (5, 6, 7, 8), (9, 10))),
+        Row(record_id="one", prompt=(1,), completions=((2, 3, 4, 5, 6),)),
+        Row(record_id="two", prompt=(1, 2), completions=((3, 4), (5,))),
+    ]
+    layout = pack(rows, CPU)
+    count = layout.input_ids.shape[1]
     draw = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(11, count, 8, generator=draw).requires_grad_() for count in (4, heads, heads))
-    weights = torch.randn(11, 4, 8, generator=draw)
-    found = [way(query, key, value, lengths, 0.3, 0.0) for way in (attention._one_by_one, attention._padded)]
+    query, key, value = (torch.randn(count, n, 8, generator=draw).requires_grad_() for n in (4, heads, heads))
+    weights = torch.randn(count, 4, 8, generator=draw)
+    padded = attention._padded(*(states[layout.spread] for states in (query, key, value)), layout.lengths, 0.3, 0.0)
+    found = [attention._row_by_row(query, key, value, layout.parts, 0.3, 0.0), padded[layout.gather]]
     assert torch.allclose(*found, atol=1e-6)
     gradients = [torch.autograd.grad((output * weights).sum(), (query, key, value)) for output in found]
     assert all(torch.allclose(first, second, atol=1e-6) for first, second in zip(*gradients, strict=True))

@@ -28,11 +28,11 @@ def packed_attention(
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Causal attention in each completion's own sequence. ``query``: ``[1, H, L, D]``; result: ``[1, L, H, D]``."""
     query, key, value = (states[0].transpose(0, 1) for states in (query, key, value))
+    if not query.is_cuda:
+        return _row_by_row(query, key, value, layout.parts, scaling, dropout)[None], None
     if layout.spread is not None:
         query, key, value = (states.index_select(0, layout.spread) for states in (query, key, value))
-    if not query.is_cuda:
-        output = _one_by_one(query, key, value, layout.lengths, scaling, dropout)
-    elif query.dtype.itemsize < 4 and not dropout:
+    if query.dtype.itemsize < 4 and not dropout:
         output = _variable_length(query, key, value, layout.lengths, scaling)
     else:
         output = _padded(query, key, value, layout.lengths, scaling, dropout)
@@ -56,30 +56,50 @@ def attending(model: PreTrainedModel, layout: Layout) -> Iterator[None]:
         model.config._attn_implementation = usual
 
 
-# The kernels: states [S, H, D], of sequences of ``lengths`` one after another; result [S, H, D]. Keys and values may
-# have fewer heads than queries (grouped-query attention).
+# The kernels: states [tokens, H, D] of one sequence after another to the like. Keys and values may have fewer heads
+# than queries (grouped-query attention).
 
 
-def _one_by_one(
-    query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float | None, dropout: float
+def _row_by_row(
+    query: Tensor, key: Tensor, value: Tensor, parts: list[tuple[int, list[int]]], scale: float | None, dropout: float
 ) -> Tensor:
-    """A call per sequence: on a CPU a call costs microseconds, and padding the short to the long doubles the work."""
-    queries, keys, values = (
-        torch.split(states.transpose(0, 1)[None], lengths, dim=2) for states in (query, key, value)
-    )
-    outputs = [_attend(q, k, v, scale, dropout)[0] for q, k, v in zip(queries, keys, values, strict=True)]
-    return torch.cat(outputs, dim=1).transpose(0, 1)
+    """A call per completion: on a CPU a call costs microseconds, and padding the short to the long doubles the work.
+
+    The first completion's call does the prompt, too; the others' queries are their own tokens alone.
+    """
+    pieces = [length for prompt, (first, *more) in parts for length in (prompt + first, *more)]
+    queries, keys, values = (iter(torch.split(states, pieces)) for states in (query, key, value))
+    unseen = _unseen(parts).to(query.dtype)
+    room = unseen.shape[1] - unseen.shape[0]
+    outputs: list[Tensor] = []
+    for prompt, (_, *more) in parts:
+        first_key, first_value = next(keys), next(values)
+        outputs.append(_attend(next(queries), first_key, first_value, scale, dropout))
+        for length in more:
+            mask = unseen[:length, room - prompt : room + length]
+            whole_key, whole_value = (
+                torch.cat([first[:prompt], next(own)]) for first, own in ((first_key, keys), (first_value, values))
+            )
+            outputs.append(_attend(next(queries), whole_key, whole_value, scale, dropout, mask))
+    return torch.cat(outputs)
+
+
+def _unseen(parts: list[tuple[int, list[int]]]) -> Tensor:
+    """``[C, P + C]`` of the longest prompt and completion whose prompt is another's, too: ``-inf`` at later tokens.
+
+    The mask of any such completion is a piece of it, since row i sees all of the prompt and 1 + i of its own tokens.
+    """
+    shared = [(prompt, max(more)) for prompt, (_, *more) in parts if more]
+    prompt, completion = (max(lengths) for lengths in zip(*shared, strict=True)) if shared else (0, 0)
+    return torch.full((completion, prompt + completion), -torch.inf).triu_(prompt + 1)
 
 
 def _padded(
     query: Tensor, key: Tensor, value: Tensor, lengths: list[int], scale: float | None, dropout: float
 ) -> Tensor:
     """One call for all: an accelerator waits for launches rather than for arithmetic. Filling comes last, unseen."""
-    q, k, v = (
-        pad_sequence(list(torch.split(states, lengths)), batch_first=True).transpose(1, 2)
-        for states in (query, key, value)
-    )
-    output = _attend(q, k, v, scale, dropout).transpose(1, 2)
+    q, k, v = (pad_sequence(list(torch.split(states, lengths)), batch_first=True) for states in (query, key, value))
+    output = _attend(q, k, v, scale, dropout)
     return torch.cat([sequence[:length] for sequence, length in zip(output, lengths, strict=True)])
 
 
@@ -94,8 +114,13 @@ def _variable_length(query: Tensor, key: Tensor, value: Tensor, lengths: list[in
     return output
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, scale: float | None, dropout: float) -> Tensor:
-    """``[B, H, T, D]`` each."""
-    return scaled_dot_product_attention(
-        query, key, value, is_causal=True, scale=scale, dropout_p=dropout, enable_gqa=query.shape[1] != key.shape[1]
-    )
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, scale: float | None, dropout: float, mask: Tensor | None = None
+) -> Tensor:
+    """Causal, unless there is a mask. ``[T, H, D]`` each, or ``[B, T, H, D]``."""
+    q, k, v = (states.view(-1, *states.shape[-3:]).transpose(1, 2) for states in (query, key, value))
+    output = scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=mask is None, scale=scale, dropout_p=dropout,
+        enable_gqa=q.shape[1] != k.shape[1],
+    )  # fmt: skip
+    return output.transpose(1, 2).reshape(query.shape)

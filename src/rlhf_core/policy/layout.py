@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 
 import torch
@@ -80,17 +81,51 @@ class Layout:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PackedLayout(Layout):
-    """``B = 1``. Attention works on whole sequences (prompt and completion) one after another, S tokens in all.
+    """``B = 1``. Row after row: the prompt, then its completions, each of which goes on from the prompt's end.
 
     Args:
-        lengths: of the sequences.
+        parts: of each row the length of its prompt and those of its completions.
+
+    Attributes:
+        lengths: of the sequences (prompt and completion), S tokens in all.
         spread: ``[S]``, the position of each sequence's tokens; None where no prompt is shared, and S = L.
-        gather: ``[L]``, where among the S each position's result is (a prompt's in its first completion); or None.
+        gather: ``[L]``, where among the S each position is (a prompt's in its first completion); None where S = L.
     """
 
-    lengths: list[int]
-    spread: Tensor | None
-    gather: Tensor | None
+    parts: list[tuple[int, list[int]]]
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        return [prompt + completion for prompt, completions in self.parts for completion in completions]
+
+    @cached_property
+    def spread(self) -> Tensor | None:
+        return _long(chain.from_iterable(self._sequences), self.owners.device) if self._shares else None
+
+    @cached_property
+    def gather(self) -> Tensor | None:
+        if not self._shares:
+            return None
+        places: dict[int, int] = {}
+        for place, position in enumerate(chain.from_iterable(self._sequences)):
+            places.setdefault(position, place)
+        return _long((places[position] for position in range(len(places))), self.owners.device)
+
+    @property
+    def _shares(self) -> bool:
+        return len(self.lengths) > len(self.parts)
+
+    @cached_property
+    def _sequences(self) -> list[list[int]]:
+        """Positions of each sequence's tokens."""
+        sequences, start = [], 0
+        for prompt, completions in self.parts:
+            shared = range(start, start + prompt)
+            start += prompt
+            for completion in completions:
+                sequences.append([*shared, *range(start, start + completion)])
+                start += completion
+        return sequences
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -136,9 +171,6 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedLayout:
     """Each prompt once, followed by its completions; every completion continues from its prompt's end."""
     tokens: list[int] = []
     positions: list[int] = []
-    lengths: list[int] = []
-    spread: list[int] = []
-    gather: dict[int, int] = {}
     cursor = _Cursor()
     for row in rows:
         prompt = range(len(tokens), len(tokens) + len(row.prompt))
@@ -148,19 +180,12 @@ def pack(rows: Sequence[Row], device: torch.device) -> PackedLayout:
             sequence = [*prompt, *range(len(tokens), len(tokens) + len(completion))]
             tokens += completion
             positions += range(len(row.prompt), len(sequence))
-            for place, position in enumerate(sequence, len(spread)):
-                gather.setdefault(position, place)
-            spread += sequence
-            lengths.append(len(sequence))
             cursor.add(sequence, completion)
-    shares = len(spread) > len(tokens)
     return PackedLayout(
         input_ids=_long(tokens, device)[None],
         position_ids=_long(positions, device)[None],
-        lengths=lengths,
-        spread=_long(spread, device) if shares else None,
-        gather=_long((gather[position] for position in range(len(tokens))), device) if shares else None,
-        completions=len(lengths),
+        parts=[(len(row.prompt), [len(completion) for completion in row.completions]) for row in rows],
+        completions=len(cursor.last),
         width=cursor.width,
         **cursor.tensors(device),
     )
