@@ -24,7 +24,7 @@ def measured(*words: str) -> tuple[str, list[str]]:
     """(output, [exit code, CPU seconds, heavy modules that were loaded]) of the command in a fresh process."""
     code = MEASURE.format(heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-    return done.stdout, done.stderr.split()
+    return done.stdout, done.stderr.splitlines()[-1].split()
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,21 @@ def test_help_and_listing_load_nothing_heavy(words: list[str]) -> None:
     """What takes the time is what is imported: benchmarks/startup.py measures the seconds."""
     code, _, *heavy = measured(*words)[1]
     assert (code, heavy) == ("0", [])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--algo", "ppo", "--set", "trainer.clip=1"],
+        ["train", "--algo", "dpo", "--set", "training.lr=1", "--dry-run"],
+        ["run", "puns", "--set", "stages.dpo.trainer.bta=1"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_in_a_recipe_does_not_wait_for_torch(words: list[str]) -> None:
+    code, _, *loaded = measured(*words)[1]
+    assert code == "2"
+    assert not set(loaded) & {"torch", "transformers", "datasets", "peft"}
 
 
 def test_runs_are_listed_shown_and_compared_without_what_trained_them(tmp_path: Path) -> None:

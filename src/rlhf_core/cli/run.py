@@ -43,14 +43,8 @@ def command(
     if procs > 1 and not dry_run and not started_together():
         return run_together(setup.words, procs)
     from rlhf_core.recipe.files import told_apart, with_given
-    from rlhf_core.recipe.pipeline import Session, run_recipe
     from rlhf_core.recipe.resolve import read, resolve
     from rlhf_core.recipe.settings import with_settings
-    from rlhf_core.training.world import joined
-
-    from .asking import watched
-    from .progress import listeners
-    from .results import print_evaluations
 
     given = [*settings, *([f"seed={seed}"] if seed is not None else [])]
     written = with_given(read(recipes), *told_apart(data))
@@ -59,6 +53,14 @@ def command(
     if dry_run:
         rehearse(setup, recipe, root)
         return 0
+    # Only now: a mistake in the recipe is told before torch takes its seconds to load.
+    from rlhf_core.recipe.pipeline import Session, run_recipe
+    from rlhf_core.training.world import joined
+
+    from .asking import watched
+    from .progress import listeners
+    from .results import print_evaluations
+
     with joined() as world, watched() as asked:
         tell = click.echo if world.first else unheard
         result = run_recipe(recipe, Session(setup.catalog, root, setup.command, tell, listeners, asked=asked))

@@ -86,11 +86,8 @@ def show_help(ctx: click.Context, setup: Setup, algo: str | None) -> None:
 
 
 def train(setup: Setup, given: dict[str, Any]) -> int:
-    from rlhf_core.recipe import api
+    from rlhf_core.recipe.choosing import choose, wish_of
     from rlhf_core.recipe.locate import DEFAULT_RECIPE
-    from rlhf_core.training.world import joined
-
-    from .progress import listeners
 
     loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device", "paranoid")}
     data, files = data_of(given["data"])
@@ -98,9 +95,16 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
         given["settings"] = (*given["settings"], f"training.micro_batch_tokens={given['batch_tokens']}")
     asked = {
         "config": given["configs"] or (DEFAULT_RECIPE,), "data": data, "files": files, "set": given["settings"],
-        **{key: given[key] for key in ("stage", "model", "reward", "start", "output", "seed", "track")},
+        **{key: given[key] for key in ("stage", "model", "reward", "start", "seed", "track")},
         **{key: value for key, value in loop.items() if value is not None},
     }  # fmt: skip
+    choose(wish_of(given["algo"], **asked), setup.catalog)  # tells a mistake before torch takes its seconds to load
+    from rlhf_core.recipe import api
+    from rlhf_core.training.world import joined
+
+    from .progress import listeners
+
+    asked["output"] = given["output"]
     if given["dry_run"]:
         from .dryrun import show
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.judge import unwatched
 from rlhf_core.registry.catalog import Catalog, default_catalog
-from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 from rlhf_core.training.world import World
 
 from .asking import Question, free_name, pose
-from .choosing import Wish, choose
+from .choosing import Records, choose, data_file, wish_of
 from .contents import short_names
 from .dryrun import DryRun, dry_run_stage, finished_runs
 from .evaluating import Measurement
@@ -39,7 +36,6 @@ if TYPE_CHECKING:
     from .resolved import Stage
 
 Observers = Callable[["Stage"], "Sequence[Observer]"]
-Records = Sequence[Mapping[str, Any]]
 
 
 def train(
@@ -66,7 +62,7 @@ def train(
     Raises: RLHFError for everything that a user can mend.
     """
     catalog = catalog or default_catalog()
-    wish = _wish(
+    wish = wish_of(
         algo, config=config, stage=stage, model=model, data=data, files=files, reward=reward, start=start, seed=seed,
         track=track, set=set, **training,
     )  # fmt: skip
@@ -103,7 +99,7 @@ def dry_run(
     """
     catalog = catalog or default_catalog()
     output = asked.pop("output", None)
-    choice = choose(_wish(algo, **asked), catalog)
+    choice = choose(wish_of(algo, **asked), catalog)
     for line in choice.told:
         tell(line)
     if output is not None:
@@ -142,7 +138,7 @@ def evaluate(
         judge={"judge": judge} if isinstance(judge, str) else judge,
         config=config,
         evaluators=None if evaluators is None else [{"evaluator": e} if isinstance(e, str) else e for e in evaluators],
-        data=_data(data),
+        data=data_file(data),
         settings=as_typed(set),
     )
     posed = pose(question, folder, catalog, tell)
@@ -171,7 +167,7 @@ def rank(
     for folder in opened:
         finished_model(folder)
     question = Question(
-        judge={"judge": judge} if isinstance(judge, str) else judge, config=config, evaluators=[], data=_data(data),
+        judge={"judge": judge} if isinstance(judge, str) else judge, config=config, evaluators=[], data=data_file(data),
         settings=as_typed(set),
     )  # fmt: skip
     posed = pose(question, opened[0], catalog, tell)
@@ -209,28 +205,3 @@ def default_output(name: str, root: Path = DEFAULT_ROOT) -> Path:
     """``runs/NAME-DATE-TIME``, with a number behind it where two begin in one second."""
     path = root / f"{name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
     return free_folder(path, "-") if path.exists() else path
-
-
-def _wish(
-    algo: str | None, *, config: str | Sequence[str] = DEFAULT_RECIPE, stage: str | None = None,
-    model: str | None = None, data: str | Path | Records | None = None, files: Mapping[str, str | Path] | None = None,
-    reward: Any = None, start: str | Run | None = None, seed: int | None = None, track: Sequence[str] = (),
-    set: Settings = (), **training: Any,
-) -> Wish:  # fmt: skip
-    return Wish(
-        algo=algo, stage=stage, configs=(config,) if isinstance(config, str) else tuple(config), model=model,
-        data=_data(data), files={name: str(path) for name, path in (files or {}).items()},
-        reward=str(reward.path) if isinstance(reward, Run) else reward,
-        start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
-        track=tuple(track), settings=as_typed(set),
-    )  # fmt: skip
-
-
-def _data(data: str | Path | Records | None) -> str | None:
-    """Records as a file, by their content: a run that goes on, or is measured, reads them again."""
-    if data is None or isinstance(data, str | Path):
-        return None if data is None else str(data)
-    text = "".join(json.dumps(dict(record), ensure_ascii=False) + "\n" for record in data)
-    path = DEFAULT_ROOT / "data" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
-    write_text(path, text)
-    return str(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,16 +13,20 @@ from typing import Any
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.identity import ADAPTER_FILE, read_identity
 from rlhf_core.registry.catalog import Catalog
-from rlhf_core.store.run import RunFolder
+from rlhf_core.store.atomic import write_text
+from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
 from .files import with_given
+from .handle import Run
 from .lending import finished_model
 from .locate import DEFAULT_RECIPE
 from .node import Node, node_of
 from .resolve import read, resolve
 from .resolved import BASE, Recipe
 from .schema import EvaluateOptions
-from .settings import stage_index, stage_names, with_settings, with_value
+from .settings import Settings, as_typed, stage_index, stage_names, with_settings, with_value
+
+Records = Sequence[Mapping[str, Any]]
 
 _FUNCTION = re.compile(r"^[\w./~-]+(\.py)?:[A-Za-z_]\w*$")
 
@@ -58,6 +64,32 @@ class Choice:
     recipe: Recipe
     name: str
     told: tuple[str, ...]
+
+
+def wish_of(
+    algo: str | None, *, config: str | Sequence[str] = DEFAULT_RECIPE, stage: str | None = None,
+    model: str | None = None, data: str | Path | Records | None = None, files: Mapping[str, str | Path] | None = None,
+    reward: Any = None, start: str | Run | None = None, seed: int | None = None, track: Sequence[str] = (),
+    set: Settings = (), **training: Any,
+) -> Wish:  # fmt: skip
+    """From the arguments of :func:`rlhf_core.train`."""
+    return Wish(
+        algo=algo, stage=stage, configs=(config,) if isinstance(config, str) else tuple(config), model=model,
+        data=data_file(data), files={name: str(path) for name, path in (files or {}).items()},
+        reward=str(reward.path) if isinstance(reward, Run) else reward,
+        start=str(start.path) if isinstance(start, Run) else start, seed=seed, training=training,
+        track=tuple(track), settings=as_typed(set),
+    )  # fmt: skip
+
+
+def data_file(data: str | Path | Records | None) -> str | None:
+    """Records as a file, by their content: a run that goes on, or is measured, reads them again."""
+    if data is None or isinstance(data, str | Path):
+        return None if data is None else str(data)
+    text = "".join(json.dumps(dict(record), ensure_ascii=False) + "\n" for record in data)
+    path = DEFAULT_ROOT / "data" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
+    write_text(path, text)
+    return str(path)
 
 
 def choose(wish: Wish, catalog: Catalog) -> Choice:
