@@ -22,12 +22,15 @@ from transformers import AutoModelForCausalLM, MistralConfig, Qwen2Config, Qwen3
 
 from rlhf_core.contract.policy import SamplingSpec
 from rlhf_core.contract.rows import Row
+from rlhf_core.policy import graphs, runner_choice
 from rlhf_core.policy import quick_linears as quick
 from rlhf_core.policy.cache import Room
 from rlhf_core.policy.decoding import _closed_up
+from rlhf_core.policy.graphs import GraphedRunner
 from rlhf_core.policy.policy import TrunkPolicy
 from rlhf_core.policy.quick_linears import quick_linears
-from rlhf_core.policy.runners import FlatRunner, TransformersRunner, choose_runner
+from rlhf_core.policy.runner_choice import choose_runner
+from rlhf_core.policy.runners import FlatRunner, TransformersRunner
 
 PROMPTS = [Row(record_id=row.record_id, prompt=row.prompt) for row in ROWS]
 SPEC = SamplingSpec(max_new_tokens=20, n=12, temperature=3.0)
@@ -82,6 +85,55 @@ def test_known_architectures_have_a_pass_of_their_own_that_gives_the_same(name):
     assert len({len(tokens) for rollout in ours for tokens in rollout.completions}) > 2, "some ended early"
     for found, expected in zip(ours, theirs, strict=True):
         assert (torch.cat(found.logprobs) - torch.cat(expected.logprobs)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_steps_that_stand_still_give_the_same(name):
+    """What a recording on a GPU repeats: fixed shapes, samples that run on unread. Recording alone is left out."""
+    policy = policy_of(FLAT[name]())
+    expected = policy.sample(PROMPTS, SPEC, seed=2)
+    sizes = []
+
+    class Counting(GraphedRunner):
+        def advance(self, tokens):
+            hidden = super().advance(tokens)
+            sizes.append((len(tokens), len(self.tokens)))
+            return hidden
+
+    policy.__dict__["_runner"] = Counting
+    found = policy.sample(PROMPTS, SPEC, seed=2)
+    assert [rollout.completions for rollout in found] == [rollout.completions for rollout in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert (torch.cat(one.logprobs) - torch.cat(other.logprobs)).abs().max() < 1e-5
+    assert any(live < size for live, size in sizes), "samples ran on"
+    assert all(2 * live > size for live, size in sizes), "not longer than until half of them were gone"
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("operation not permitted when stream is capturing"), "other numbers"])
+def test_a_recording_that_fails_or_differs_is_not_used(fault, monkeypatch):
+    monkeypatch.setattr(runner_choice, "QUICKEST_FIRST", {"cpu": (GraphedRunner, FlatRunner)})
+    assert choose_runner(tiny_gpt2()) is GraphedRunner
+
+    def faulty(_step, _device):
+        if isinstance(fault, Exception):
+            raise fault
+        return lambda: None
+
+    monkeypatch.setattr(graphs, "recorded", faulty)
+    assert choose_runner(tiny_gpt2()) is FlatRunner
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are CUDA's")
+def test_a_gpu_repeats_recorded_steps():
+    model = tiny_gpt2().to("cuda")
+    assert choose_runner(model) is GraphedRunner
+    policy = TrunkPolicy(trunk_of(model, None), WordCodec(), device=torch.device("cuda"))
+    found = policy.sample(PROMPTS, SPEC, seed=2)
+    policy.__dict__["_runner"] = FlatRunner
+    expected = policy.sample(PROMPTS, SPEC, seed=2)
+    for one, other in zip(found, expected, strict=True):
+        assert one.completions == other.completions
+        assert (torch.cat(one.logprobs) - torch.cat(other.logprobs)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("name", OTHERS)

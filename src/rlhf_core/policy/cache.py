@@ -52,11 +52,21 @@ class Room:
         self._buffer = self._buffer.repeat_interleave(repeats, dim=0)
 
     def keep(self, indices: Tensor) -> None:
-        """These rows move to the front. Only those that are not in their place already are copied."""
-        moved = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
-        if len(moved):
-            self._buffer[moved, :, : self._filled] = self._buffer[indices[moved], :, : self._filled]
+        """These rows move to the front."""
+        move_to_front(self.content, indices)
         self._buffer = self._buffer[: len(indices)]
+
+    def whole(self) -> Tensor:
+        """All of it, with zeros where nothing is yet: a masked NaN is NaN."""
+        self._buffer[:, :, self._filled :] = 0.0
+        return self._buffer
+
+
+def move_to_front(rows: Tensor, indices: Tensor) -> None:
+    """``rows[i] = rows[indices[i]]``. Only those that are not in their place already are copied."""
+    moved = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+    if len(moved):
+        rows[moved] = rows[indices[moved]]
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 Decoding computes one token per sample: at GPT-2's sizes and below, transformers' own forward pass spends as much time
 in Python as in arithmetic. These are the same computations on the model's own weights, as the papers write them down.
-What attends to what is left to the caller. :func:`rlhf_core.policy.runners.choose_runner` compares each with
+What attends to what is left to the caller. :func:`rlhf_core.policy.runner_choice.choose_runner` compares each with
 transformers' pass before it is used; every other architecture goes through transformers.
 """
 

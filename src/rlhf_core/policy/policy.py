@@ -32,7 +32,8 @@ from .packing import choose_layout, hidden_states, lay_out
 from .reading import Wanted, join_grids, join_scored, read_out
 from .recomputing import recomputing
 from .roles import Roles
-from .runners import Runner, choose_runner
+from .runner_choice import choose_runner
+from .runners import Runner
 from .vocabulary import kl_divergences
 
 LOGPROBS: Set[Output] = frozenset({"logprobs"})

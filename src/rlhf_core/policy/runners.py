@@ -18,9 +18,6 @@ from rlhf_core.contract.rows import Tokens
 
 from .cache import Room, as_keyword, make_cache
 from .flat import FORWARDS
-from .packing import HALF_TOLERANCE, TOLERANCE, is_packable
-
-TRIAL_PROMPTS: tuple[Tokens, ...] = ((1, 2, 3), (3, 1, 4, 1, 2))
 
 
 class Runner(Protocol):
@@ -152,31 +149,6 @@ class TransformersRunner:
             **as_keyword(self.model, self.cache),
         )  # fmt: skip
         return output.last_hidden_state[:, -1]  # type: ignore[no-any-return]
-
-
-@torch.no_grad()
-def choose_runner(model: PreTrainedModel) -> type[FlatRunner] | type[TransformersRunner]:
-    """The flat one where the architecture is known and both give the same hidden states on a trial, to rounding."""
-    if model.config.model_type not in FORWARDS or not is_packable(model):
-        return TransformersRunner
-    try:
-        found, expected = (_trial(runner(model)) for runner in (FlatRunner, TransformersRunner))
-    except (AttributeError, RuntimeError, TypeError, ValueError):  # other modules than the type of model has by itself
-        return TransformersRunner
-    tolerance = (TOLERANCE if model.dtype == torch.float32 else HALF_TOLERANCE) * expected.abs().max().clamp(min=1.0)
-    return FlatRunner if bool((found - expected).abs().max() < tolerance) else TransformersRunner
-
-
-def _trial(runner: Runner) -> Tensor:
-    """Hidden states of two prompts of unlike length, and of two further tokens after one of them is dropped."""
-    size = runner.model.config.vocab_size  # may be smaller than a trial's tokens
-    prompts = [tuple(token % size for token in prompt) for prompt in TRIAL_PROMPTS]
-    states = [runner.start(prompts, 2)]
-    runner.repeat(2)
-    states.append(runner.advance(torch.tensor([1, 2, 3, 4], device=states[0].device) % size))
-    runner.keep(torch.tensor([0, 3], device=states[0].device))
-    states.append(runner.advance(torch.tensor([2, 1], device=states[0].device) % size))
-    return torch.cat(states)
 
 
 def _to_grid(states: Tensor, places: Tensor, rows: int, columns: int) -> Tensor:
