@@ -23,7 +23,7 @@ import transformers
 from fixtures import fixture
 from measuring import THREADS, Watch
 from safetensors.torch import load_file
-from task import parser, task_of
+from task import Device, parser, task_of
 from torch.nn import Parameter
 from transformers.models.gpt2.modeling_gpt2 import GPT2Model
 from workloads import BETA, LORA_ALPHA, LORA_R, LORA_TARGET, PPO_EPOCHS, Algo, Job, Workload
@@ -51,12 +51,12 @@ class Watcher(Listener):
         self.watch.generated.append(metrics.get("length", 0.0) * self.batch)
 
 
-def train(workload: Workload, algo: Algo, job: Job, folder: Path) -> Watch:
+def train(workload: Workload, algo: Algo, job: Job, folder: Path, device: Device) -> Watch:
     """Train in ``folder``, which is left behind."""
     source = fixture(workload)
     start_from(load_file(source / "start.safetensors"))
-    watch = Watch(GPT2Model)
-    (folder / "recipe.yaml").write_text(json.dumps(recipe(workload, algo, job, source)))
+    watch = Watch(GPT2Model, device)
+    (folder / "recipe.yaml").write_text(json.dumps(recipe(workload, algo, job, source, device)))
     rlhf_core.train(
         algo, config=str(folder / "recipe.yaml"), output=folder / "run", tell=lambda _line: None,
         observers=lambda _stage: [Watcher(watch, job.batch)],
@@ -64,7 +64,7 @@ def train(workload: Workload, algo: Algo, job: Job, folder: Path) -> Watch:
     return watch
 
 
-def recipe(workload: Workload, algo: Algo, job: Job, source: Path) -> dict[str, Any]:
+def recipe(workload: Workload, algo: Algo, job: Job, source: Path, device: Device) -> dict[str, Any]:
     """One stage. Nothing is saved and nothing evaluated between the steps; a line of metrics is written at each."""
     stage: dict[str, Any] = {
         "name": algo,
@@ -73,6 +73,7 @@ def recipe(workload: Workload, algo: Algo, job: Job, source: Path) -> dict[str, 
         "training": {
             "steps": job.steps, "batch_size": job.batch, "learning_rate": job.learning_rate, "schedule": "constant",
             "warmup": 0.0, "max_grad_norm": 1.0 if algo == "ppo" else None, "save_every": NEVER,
+            "device": device,
         },
     }  # fmt: skip
     match algo:
@@ -148,7 +149,7 @@ def main() -> None:
         os.chdir(folder)
         os.environ["RLHF_CACHE"] = str(folder / "cache")  # reference logprobs of earlier runs would be found there
         with profiled() if arguments.profile else nullcontext():
-            watch = train(task.workload, task.algo, task.job, folder)
+            watch = train(task.workload, task.algo, task.job, folder, task.device)
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     watch.result(versions, warmup=task.job.warmup).print()
 

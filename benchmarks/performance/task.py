@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from workloads import ALGOS, WORKLOADS, Algo, Job, Workload
+
+Device = Literal["cpu", "cuda"]
+DEVICES: Final[tuple[Device, ...]] = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
 class Task:
     """Args: batch, steps, warmup, records, length: None for the workload's own; length is of every row in tokens.
-    cached: DPO's reference logprobs are there before the first step that is measured."""
+    cached: DPO's reference logprobs are there before the first step that is measured.
+    device: ``cpu`` in float32, ``cuda`` in bfloat16 by autocast."""
 
     name: str
     algo: Algo
@@ -21,6 +26,7 @@ class Task:
     records: int | None = None
     length: int | None = None
     cached: bool = False
+    device: Device = "cpu"
 
     @property
     def workload(self) -> Workload:
@@ -39,7 +45,7 @@ class Task:
         """For the command line of either side."""
         given = ((name, getattr(self, name)) for name in ("batch", "steps", "warmup", "records", "length"))
         numbers = [word for name, value in given if value is not None for word in (f"--{name}", str(value))]
-        return [self.name, self.algo, *numbers, *(["--cached"] if self.cached else [])]
+        return [self.name, self.algo, "--device", self.device, *numbers, *(["--cached"] if self.cached else [])]
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -51,6 +57,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     found.add_argument("--warmup", type=int, help="steps that are not counted")
     found.add_argument("--records", type=int, help="rows in the data")
     found.add_argument("--length", type=int, help="tokens of every row")
+    found.add_argument("--device", choices=DEVICES, default="cpu")
     found.add_argument("--cached", action="store_true", help="DPO's reference logprobs before the measured steps")
     return found
 

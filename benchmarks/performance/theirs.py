@@ -57,10 +57,11 @@ class Side:
         self.folder = fixture(task.workload)
         self.start = load_file(self.folder / "start.safetensors")
         self.tokenizer = AutoTokenizer.from_pretrained(self.folder / "base")
-        self.watch = Watch(GPT2Model)
+        self.watch = Watch(GPT2Model, task.device)
         self.common: dict[str, Any] = {
             "output_dir": output, "per_device_train_batch_size": job.batch, "gradient_accumulation_steps": 1,
-            "learning_rate": job.learning_rate, "lr_scheduler_type": "constant", "bf16": False, "use_cpu": True,
+            "learning_rate": job.learning_rate, "lr_scheduler_type": "constant", "bf16": task.device == "cuda",
+            "use_cpu": task.device == "cpu",
             "gradient_checkpointing": False, "report_to": "none", "save_strategy": "no", "logging_strategy": "no",
             "disable_tqdm": True,
         }  # fmt: skip
