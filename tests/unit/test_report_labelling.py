@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,20 @@ def test_nobody_but_the_page_may_write(tmp_path: Path, store: SQLiteLabels) -> N
             assert post(server, bad)[0] == 400
         assert store.labels() == []
         assert post(server, good)[0] == 200
+
+
+def test_a_connection_in_reserve_is_not_answered_after_the_end(tmp_path: Path, store: SQLiteLabels) -> None:
+    with served(session(evaluated_run(tmp_path / "mine", TEXTS), store)) as server:
+        reserve = socket.create_connection(server.server_address, timeout=10)
+        get(server, "/item")  # by then the connection before it was accepted
+    host, body = f"127.0.0.1:{server.server_port}", json.dumps({"place": 0, "choice": "left"})
+    with reserve, suppress(OSError):
+        reserve.sendall(
+            f"POST /answer HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        assert reserve.recv(100) == b""
+    assert store.labels() == []
 
 
 def wait(what: Any) -> None:
