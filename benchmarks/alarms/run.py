@@ -17,7 +17,7 @@ from case import Case
 from cases import CASES
 from running import run_case
 
-from rlhf_core.recipe.diagnosis import diagnose
+from rlhf_core.recipe.doctor.diagnosis import diagnose
 from rlhf_core.store.run import RunFolder
 
 

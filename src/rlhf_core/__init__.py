@@ -16,19 +16,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .contract.components import Component, hookimpl
-    from .contract.dataset import Dataset
-    from .contract.errors import RLHFError
-    from .contract.evaluator import EvalContext, Evaluation, Evaluator
-    from .contract.judge import Cost, Grade, Judge, Pair, Verdict
-    from .contract.options import NoOptions, Options
-    from .contract.policy import Policy, SamplingSpec
-    from .contract.reward import Completion, Reward, RewardContext, RewardSource, Scores
-    from .contract.tracker import Tracker
-    from .contract.trainer import BaseTrainer, TrainContext, Trainer
-    from .recipe.api import dry_run, evaluate, rank, resume, train
-    from .recipe.handle import Run
-    from .recipe.sweep import sweep
+    from rlhf_core.contract.components import Component, hookimpl
+    from rlhf_core.contract.dataset import Dataset
+    from rlhf_core.contract.errors import RLHFError
+    from rlhf_core.contract.evaluator import EvalContext, Evaluation, Evaluator
+    from rlhf_core.contract.judge import Cost, Grade, Judge, Pair, Verdict
+    from rlhf_core.contract.options import NoOptions, Options
+    from rlhf_core.contract.policy import Policy, SamplingSpec
+    from rlhf_core.contract.reward import Completion, Reward, RewardContext, RewardSource, Scores
+    from rlhf_core.contract.tracker import Tracker
+    from rlhf_core.contract.trainer import BaseTrainer, TrainContext, Trainer
+    from rlhf_core.recipe.api import dry_run, evaluate, rank, resume, train
+    from rlhf_core.recipe.handle import Run
+    from rlhf_core.recipe.sweeps.sweep import sweep
 
 _HOMES = {
     "BaseTrainer": "contract.trainer",
@@ -61,7 +61,7 @@ _HOMES = {
     "hookimpl": "contract.components",
     "rank": "recipe.api",
     "resume": "recipe.api",
-    "sweep": "recipe.sweep",
+    "sweep": "recipe.sweeps.sweep",
     "train": "recipe.api",
 }
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rlhf_core.recipe.labelling import Request, Session, label_set, open_session
+from rlhf_core.recipe.people.labelling import Request, Session, label_set, open_session
 from rlhf_core.report.labelling import LabelPage
 from rlhf_core.store.labels import SQLiteLabels
 from rlhf_core.store.run import RunFolder

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rlhf_core.contract.errors import MissingComponent
-from rlhf_core.recipe.locate import recipe_names, recipe_path
-from rlhf_core.recipe.resolve import read, resolve
-from rlhf_core.recipe.sections import require_installed
+from rlhf_core.recipe.written.locate import recipe_names, recipe_path
+from rlhf_core.recipe.written.resolve import read, resolve
+from rlhf_core.recipe.written.sections import require_installed
 from rlhf_core.registry.catalog import Catalog
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from rlhf_core.recipe import yaml
-from rlhf_core.recipe.diagnosis import diagnose, with_text
-from rlhf_core.recipe.oddkl import odd_kl
+from rlhf_core.recipe.doctor.diagnosis import diagnose, with_text
+from rlhf_core.recipe.doctor.oddkl import odd_kl
+from rlhf_core.recipe.written import yaml
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.health.history import Facts, History
 

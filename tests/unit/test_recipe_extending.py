@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rlhf_core.contract.errors import Problems, RLHFError
-from rlhf_core.recipe.jsonschema import recipe_schema
-from rlhf_core.recipe.resolve import read, resolve
-from rlhf_core.recipe.resolved import Recipe
+from rlhf_core.recipe.written.jsonschema import recipe_schema
+from rlhf_core.recipe.written.resolve import read, resolve
+from rlhf_core.recipe.written.resolved import Recipe
 from rlhf_core.registry.catalog import Catalog
 
 FULL = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rlhf_core.contract.records import Labelled, Message, Preference, PromptRecord
-from rlhf_core.recipe.familiarity import familiar, prompt_marks
+from rlhf_core.recipe.measuring.familiarity import familiar, prompt_marks
 from rlhf_core.store.run import RunFolder
 
 

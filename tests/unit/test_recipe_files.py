@@ -8,10 +8,10 @@ import pytest
 
 from rlhf_core.contract.errors import Problems, RLHFError
 from rlhf_core.recipe.choosing import Wish, choose
-from rlhf_core.recipe.files import require, told_apart, with_given
-from rlhf_core.recipe.resolve import read, resolve
-from rlhf_core.recipe.resolved import Recipe
-from rlhf_core.recipe.settings import with_settings
+from rlhf_core.recipe.written.files import require, told_apart, with_given
+from rlhf_core.recipe.written.resolve import read, resolve
+from rlhf_core.recipe.written.resolved import Recipe
+from rlhf_core.recipe.written.settings import with_settings
 from rlhf_core.registry.catalog import Catalog
 
 RECIPE = """\

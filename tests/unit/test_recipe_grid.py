@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.recipe.grid import Plan, axes_of, plan
-from rlhf_core.recipe.resolve import read
+from rlhf_core.recipe.sweeps.grid import Plan, axes_of, plan
+from rlhf_core.recipe.written.resolve import read
 from rlhf_core.registry.catalog import Catalog
 
 RECIPE = """\

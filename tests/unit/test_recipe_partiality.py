@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rlhf_core.recipe.partiality import warnings_of
-from rlhf_core.recipe.yaml import dump
+from rlhf_core.recipe.measuring.partiality import warnings_of
+from rlhf_core.recipe.written.yaml import dump
 from rlhf_core.store.run import RunFolder
 
 

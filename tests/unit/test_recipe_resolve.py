@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from rlhf_core.contract.errors import MissingComponent, Problems, RLHFError
-from rlhf_core.recipe import yaml
 from rlhf_core.recipe.choosing import Wish, choose
-from rlhf_core.recipe.locate import recipe_names, recipe_path, resource_path
-from rlhf_core.recipe.resolve import read, resolve
-from rlhf_core.recipe.resolved import Recipe
-from rlhf_core.recipe.settings import with_settings
+from rlhf_core.recipe.written import yaml
+from rlhf_core.recipe.written.locate import recipe_names, recipe_path, resource_path
+from rlhf_core.recipe.written.resolve import read, resolve
+from rlhf_core.recipe.written.resolved import Recipe
+from rlhf_core.recipe.written.settings import with_settings
 from rlhf_core.registry.catalog import Catalog
 
 RECIPE = """\
@@ -289,7 +289,7 @@ def test_data_that_is_nowhere_is_told(recipe: Path, catalog: Catalog) -> None:
 def test_the_schema_knows_every_component_and_is_valid_json_schema(catalog: Catalog) -> None:
     import json
 
-    from rlhf_core.recipe.jsonschema import recipe_schema
+    from rlhf_core.recipe.written.jsonschema import recipe_schema
 
     schema = json.loads(json.dumps(recipe_schema(catalog)))
     titles = {option["title"] for option in schema["$defs"]["reward"]["anyOf"]}

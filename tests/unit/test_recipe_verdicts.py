@@ -14,9 +14,9 @@ from rlhf_core.contract.records import Preference
 from rlhf_core.data.loading import load_records
 from rlhf_core.data.options import DataOptions
 from rlhf_core.evaluation.people import Statistics
-from rlhf_core.recipe.labelling import Request, Session, label_set, open_session
-from rlhf_core.recipe.ratings import rating_statistics
-from rlhf_core.recipe.verdicts import export_pairs, label_statistics
+from rlhf_core.recipe.people.labelling import Request, Session, label_set, open_session
+from rlhf_core.recipe.people.ratings import rating_statistics
+from rlhf_core.recipe.people.verdicts import export_pairs, label_statistics
 from rlhf_core.store.labels import SQLiteLabels
 from rlhf_core.store.run import RunFolder
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.recipe import yaml
-from rlhf_core.recipe.node import Node, merge, node_of
+from rlhf_core.recipe.written import yaml
+from rlhf_core.recipe.written.node import Node, merge, node_of
 
 
 def load(tmp_path: Path, text: str) -> Node:

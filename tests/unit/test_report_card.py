@@ -9,7 +9,7 @@ from typing import Any
 from report_parts import ALARM, EVALUATION, METRICS, stage
 from ruamel.yaml import YAML
 
-from rlhf_core.recipe.carding import CARD, card_of, write_card
+from rlhf_core.recipe.pages.carding import CARD, card_of, write_card
 from rlhf_core.report.card import MARKER, CardContent, fenced, line, render_card
 from rlhf_core.store.run import RunFolder
 

@@ -18,8 +18,8 @@ from browsers import chromium
 from report_parts import METRICS, SAMPLES
 
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.recipe.contents import stage_content
-from rlhf_core.recipe.watching import watch
+from rlhf_core.recipe.pages.contents import stage_content
+from rlhf_core.recipe.pages.watching import watch
 from rlhf_core.report.live import LivePage
 from rlhf_core.store.run import RunFolder
 

@@ -18,9 +18,9 @@ def command() -> None:
 @command.command("list")
 def list_command() -> None:
     """The recipes that come with the package."""
-    from rlhf_core.recipe.extending import load
-    from rlhf_core.recipe.locate import recipe_names
-    from rlhf_core.recipe.settings import stage_names
+    from rlhf_core.recipe.written.extending import load
+    from rlhf_core.recipe.written.locate import recipe_names
+    from rlhf_core.recipe.written.settings import stage_names
 
     rows = []
     for name in recipe_names():
@@ -37,10 +37,10 @@ def list_command() -> None:
 @click.pass_obj
 def show(setup: Setup, recipe: str, resolved: bool, settings: tuple[str, ...]) -> None:
     """Print a recipe as it is written, or as it resolves."""
-    from rlhf_core.recipe import yaml
-    from rlhf_core.recipe.locate import recipe_path
-    from rlhf_core.recipe.resolve import read, resolve
-    from rlhf_core.recipe.settings import with_settings
+    from rlhf_core.recipe.written import yaml
+    from rlhf_core.recipe.written.locate import recipe_path
+    from rlhf_core.recipe.written.resolve import read, resolve
+    from rlhf_core.recipe.written.settings import with_settings
 
     if not (resolved or settings):
         click.echo(recipe_path(recipe).read_text("utf-8"), nl=False)
@@ -54,8 +54,8 @@ def show(setup: Setup, recipe: str, resolved: bool, settings: tuple[str, ...]) -
 @click.pass_obj
 def check(setup: Setup, recipes: tuple[str, ...], settings: tuple[str, ...]) -> None:
     """Tell everything that is wrong with recipes."""
-    from rlhf_core.recipe.resolve import read, resolve
-    from rlhf_core.recipe.settings import with_settings
+    from rlhf_core.recipe.written.resolve import read, resolve
+    from rlhf_core.recipe.written.settings import with_settings
 
     for recipe in recipes:
         found = resolve(with_settings(read([recipe]), settings), setup.catalog)
@@ -66,6 +66,6 @@ def check(setup: Setup, recipes: tuple[str, ...], settings: tuple[str, ...]) -> 
 @click.pass_obj
 def schema(setup: Setup) -> None:
     """Print the JSON schema of recipes, with the options of every installed component."""
-    from rlhf_core.recipe.jsonschema import recipe_schema
+    from rlhf_core.recipe.written.jsonschema import recipe_schema
 
     click.echo(json.dumps(recipe_schema(setup.catalog), indent=2))

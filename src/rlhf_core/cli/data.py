@@ -9,7 +9,7 @@ import click
 from .main import Setup
 
 if TYPE_CHECKING:
-    from rlhf_core.recipe.preview import ShownRow
+    from rlhf_core.recipe.rehearsal.preview import ShownRow
 
 
 @click.group("data")
@@ -35,8 +35,8 @@ def show(setup: Setup, /, **given: Any) -> None:
     rlhf data show --algo sft --data my.jsonl
     """
     from rlhf_core.recipe.choosing import Wish, choose
-    from rlhf_core.recipe.locate import DEFAULT_RECIPE
-    from rlhf_core.recipe.preview import preview
+    from rlhf_core.recipe.rehearsal.preview import preview
+    from rlhf_core.recipe.written.locate import DEFAULT_RECIPE
 
     from .train import data_of
 

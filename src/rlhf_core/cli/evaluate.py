@@ -184,7 +184,7 @@ def calibrate(ratings: str, judges: tuple[str, ...], ties: tuple[str, ...], seed
     """
     from pathlib import Path
 
-    from rlhf_core.recipe.ratings import rating_statistics
+    from rlhf_core.recipe.people.ratings import rating_statistics
 
     from .results import print_figures
 

@@ -20,8 +20,8 @@ def command(run_: str | None, output: str, dtype: str, licence: str | None) -> N
     """
     from rlhf_core.contract.errors import RLHFError
     from rlhf_core.policy.loading import merge
-    from rlhf_core.recipe.carding import CARD, card_of, run_of
     from rlhf_core.recipe.lending import model_folder
+    from rlhf_core.recipe.pages.carding import CARD, card_of, run_of
     from rlhf_core.store.atomic import replace_folder
     from rlhf_core.store.run import RunFolder
 

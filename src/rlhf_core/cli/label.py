@@ -67,7 +67,7 @@ def ask(setup: Setup, /, run_: str, rater: str | None, port: int, store: str | N
     rlhf label runs/mine --baseline base --rater ana
     rlhf label runs/mine --baseline runs/sft --select uncertain --items 200
     """
-    from rlhf_core.recipe.labelling import Request, label_set, open_session
+    from rlhf_core.recipe.people.labelling import Request, label_set, open_session
     from rlhf_core.store.labels import DEFAULT_LABELS, SQLiteLabels
     from rlhf_core.store.run import RunFolder
 
@@ -106,7 +106,7 @@ def stats(run_: str | None, seed: int, store: str | None) -> None:
 
     People with each other and with themselves, and judges with people; of a run, or of all.
     """
-    from rlhf_core.recipe.verdicts import label_statistics
+    from rlhf_core.recipe.people.verdicts import label_statistics
     from rlhf_core.store.labels import DEFAULT_LABELS, SQLiteLabels
 
     from .results import print_figures
@@ -124,7 +124,7 @@ def export(run_: str | None, output: str, store: str | None) -> None:
 
     `rlhf train --algo dpo --data FILE` and `--algo reward` take them as they are.
     """
-    from rlhf_core.recipe.verdicts import export_pairs
+    from rlhf_core.recipe.people.verdicts import export_pairs
     from rlhf_core.store.labels import DEFAULT_LABELS, SQLiteLabels
 
     done = export_pairs(SQLiteLabels.existing(Path(store) if store else DEFAULT_LABELS), Path(output), run_)

@@ -32,7 +32,7 @@ def command(runs: tuple[str, ...], run_: str | None, output: str | None, watch: 
 
 
 def write(places: list[str], page: Path | None) -> None:
-    from rlhf_core.recipe.reporting import comparison_place, write_comparison, write_place
+    from rlhf_core.recipe.pages.reporting import comparison_place, write_comparison, write_place
     from rlhf_core.store.run import RunFolder
 
     if len(places) > 1:
@@ -45,7 +45,7 @@ def write(places: list[str], page: Path | None) -> None:
 def follow(places: list[str], port: int) -> None:
     """Until Ctrl-C."""
     from rlhf_core.contract.errors import RLHFError
-    from rlhf_core.recipe.watching import watch
+    from rlhf_core.recipe.pages.watching import watch
 
     if len(places) > 1:
         raise click.UsageError("--watch follows one run, or the folder of a recipe's runs")

@@ -12,7 +12,7 @@ from .tables import print_table
 if TYPE_CHECKING:
     from rlhf_core.evaluation.people import Statistics
     from rlhf_core.evaluation.statistics import Estimate
-    from rlhf_core.recipe.ranking import Ranking
+    from rlhf_core.recipe.measuring.ranking import Ranking
 
 VERDICTS = {"not distinguishable": "="}
 """Short words for narrow columns."""

@@ -11,7 +11,7 @@ from .main import Setup
 from .processes import run_together, started_together, unheard
 
 if TYPE_CHECKING:
-    from rlhf_core.recipe.resolved import Recipe
+    from rlhf_core.recipe.written.resolved import Recipe
 
 
 @click.command("run")
@@ -42,9 +42,9 @@ def command(
     """
     if procs > 1 and not dry_run and not started_together():
         return run_together(setup.words, procs)
-    from rlhf_core.recipe.files import told_apart, with_given
-    from rlhf_core.recipe.resolve import read, resolve
-    from rlhf_core.recipe.settings import with_settings
+    from rlhf_core.recipe.written.files import told_apart, with_given
+    from rlhf_core.recipe.written.resolve import read, resolve
+    from rlhf_core.recipe.written.settings import with_settings
 
     given = [*settings, *([f"seed={seed}"] if seed is not None else [])]
     written = with_given(read(recipes), *told_apart(data))
@@ -76,8 +76,8 @@ def command(
 
 def rehearse(setup: Setup, recipe: Recipe, root: Path) -> None:
     """Each stage on what is finished of the others, then what the evaluation's judge will be asked."""
-    from rlhf_core.recipe.dryrun import dry_run_stage, finished_runs
-    from rlhf_core.recipe.questions import evaluation_questions
+    from rlhf_core.recipe.measuring.questions import evaluation_questions
+    from rlhf_core.recipe.rehearsal.dryrun import dry_run_stage, finished_runs
 
     from .dryrun import question_facts, show
     from .tables import print_columns

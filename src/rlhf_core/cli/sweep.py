@@ -10,7 +10,7 @@ import click
 from .main import Setup
 
 if TYPE_CHECKING:
-    from rlhf_core.recipe.sweep import SweepResult
+    from rlhf_core.recipe.sweeps.sweep import SweepResult
 
 
 @click.command("sweep")
@@ -39,12 +39,12 @@ def command(
     told, and the others go on. The same command goes on with a sweep that was stopped. Table, frontier of score against
     KL, samples and alarms are in sweep/sweep.html of the folder, the numbers in sweep.json beside it.
     """
-    from rlhf_core.recipe.files import told_apart, with_given
-    from rlhf_core.recipe.grid import axes_of, plan
     from rlhf_core.recipe.pipeline import Session
-    from rlhf_core.recipe.resolve import read
-    from rlhf_core.recipe.settings import with_settings
-    from rlhf_core.recipe.sweep import run_plan
+    from rlhf_core.recipe.sweeps.grid import axes_of, plan
+    from rlhf_core.recipe.sweeps.sweep import run_plan
+    from rlhf_core.recipe.written.files import told_apart, with_given
+    from rlhf_core.recipe.written.resolve import read
+    from rlhf_core.recipe.written.settings import with_settings
 
     from .asking import watched
     from .progress import listeners

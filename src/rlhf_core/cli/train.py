@@ -87,7 +87,7 @@ def show_help(ctx: click.Context, setup: Setup, algo: str | None) -> None:
 
 def train(setup: Setup, given: dict[str, Any]) -> int:
     from rlhf_core.recipe.choosing import choose, wish_of
-    from rlhf_core.recipe.locate import DEFAULT_RECIPE
+    from rlhf_core.recipe.written.locate import DEFAULT_RECIPE
 
     loop = {key: given[key] for key in ("steps", "epochs", "batch_size", "learning_rate", "device", "paranoid")}
     data, files = data_of(given["data"])
@@ -120,7 +120,7 @@ def train(setup: Setup, given: dict[str, Any]) -> int:
 
 def data_of(given: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """The stage's data and the recipe's named files, out of every ``--data``."""
-    from rlhf_core.recipe.files import told_apart
+    from rlhf_core.recipe.written.files import told_apart
 
     files, bare = told_apart(given)
     if len(bare) > 1:

@@ -13,27 +13,27 @@ from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 from rlhf_core.training.world import World
 
-from .asking import Question, free_name, pose
 from .choosing import Records, choose, data_file, wish_of
-from .contents import short_names
-from .dryrun import DryRun, dry_run_stage, finished_runs
-from .evaluating import Measurement
 from .handle import EvaluatedRun, Run
 from .lending import Tell, Watch, finished_model
-from .locate import DEFAULT_RECIPE
+from .measuring.asking import Question, free_name, pose
+from .measuring.evaluating import Measurement
+from .measuring.ranking import Ranking
+from .measuring.ranking import rank as rank_runs
+from .pages.contents import short_names
+from .pages.reporting import write_run_page
 from .pipeline import Session, ensure_stage, folders, free_folder, read_ahead, train_stage
 from .provenance import command_line
-from .ranking import Ranking
-from .ranking import rank as rank_runs
-from .reporting import write_run_page
-from .resolve import read, resolve
-from .settings import Settings, as_typed, stage_names, with_settings
+from .rehearsal.dryrun import DryRun, dry_run_stage, finished_runs
 from .stages import prepare, require_free
+from .written.locate import DEFAULT_RECIPE
+from .written.resolve import read, resolve
+from .written.settings import Settings, as_typed, stage_names, with_settings
 
 if TYPE_CHECKING:
     from rlhf_core.training.observers import Observer
 
-    from .resolved import Stage
+    from .written.resolved import Stage
 
 Observers = Callable[["Stage"], "Sequence[Observer]"]
 

@@ -16,15 +16,15 @@ from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
-from .files import with_given
 from .handle import Run
 from .lending import finished_model
-from .locate import DEFAULT_RECIPE
-from .node import Node, node_of
-from .resolve import read, resolve
-from .resolved import BASE, Recipe
-from .schema import EvaluateOptions
-from .settings import Settings, as_typed, stage_index, stage_names, with_settings, with_value
+from .written.files import with_given
+from .written.locate import DEFAULT_RECIPE
+from .written.node import Node, node_of
+from .written.resolve import read, resolve
+from .written.resolved import BASE, Recipe
+from .written.schema import EvaluateOptions
+from .written.settings import Settings, as_typed, stage_index, stage_names, with_settings, with_value
 
 Records = Sequence[Mapping[str, Any]]
 

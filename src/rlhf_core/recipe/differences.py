@@ -9,10 +9,10 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.identity import flatten
 
-from . import yaml
+from .written import yaml
 
 if TYPE_CHECKING:
-    from .resolved import Stage
+    from .written.resolved import Stage
 
 _SHOWN = 3
 

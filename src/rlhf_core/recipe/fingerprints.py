@@ -13,8 +13,8 @@ from rlhf_core.store.run import RunFolder
 from rlhf_core.training.options import NOT_IN_IDENTITY
 
 from .lending import base_folder
-from .resolved import Stage
-from .sections import STAGE_PREFIX
+from .written.resolved import Stage
+from .written.sections import STAGE_PREFIX
 
 _COSMETIC = ("name", "track", "from")
 

@@ -11,12 +11,12 @@ from rlhf_core.contract.records import PromptRecord
 from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.store.run import RunFolder
 
-from . import yaml
 from .lending import Lender
-from .node import node_of
-from .problems import Findings, validate
-from .reporting import write_run_page
-from .schema import SamplingOptions
+from .pages.reporting import write_run_page
+from .written import yaml
+from .written.node import node_of
+from .written.problems import Findings, validate
+from .written.schema import SamplingOptions
 
 if TYPE_CHECKING:
     from rlhf_core.evaluation.result import EvaluationResult, SummaryRow

@@ -21,8 +21,8 @@ from rlhf_core.store.labels import DEFAULT_LABELS, SQLiteLabels
 from rlhf_core.store.replies import DEFAULT_REPLIES, SQLiteReplies
 from rlhf_core.store.run import RunFolder
 
-from .locate import resource_path
-from .sections import NAMED_BY, with_stages_resolved
+from .written.locate import resource_path
+from .written.sections import NAMED_BY, with_stages_resolved
 
 if TYPE_CHECKING:
     import torch

@@ -17,13 +17,13 @@ from rlhf_core.training.outcome import Outcome
 from rlhf_core.training.world import World
 
 from .differences import differing_keys
-from .evaluating import Measurement, check_prompts, write_summary
 from .lending import Tell, Watch
-from .reporting import write_page, write_run_page
-from .resolved import Recipe, Stage
-from .schema import EvaluateOptions
-from .sections import STAGE_PREFIX, require_installed
+from .measuring.evaluating import Measurement, check_prompts, write_summary
+from .pages.reporting import write_page, write_run_page
 from .stages import Prepared, StageData, notes, prepare, read_data, run_stage
+from .written.resolved import Recipe, Stage
+from .written.schema import EvaluateOptions
+from .written.sections import STAGE_PREFIX, require_installed
 
 EVALUATION: Final = "recipe"
 """What the recipe's own evaluation is called in each run that it measures."""

@@ -24,15 +24,15 @@ from rlhf_core.training.outcome import Outcome
 from rlhf_core.training.precision import choose_device
 from rlhf_core.training.world import World
 
-from . import yaml
-from .familiarity import familiar, prompt_marks
-from .files import require
 from .fingerprints import run_fingerprint, stage_fingerprint
 from .lending import Lender, Tell, base_folder, finished_model, silent
+from .measuring.familiarity import familiar, prompt_marks
 from .observing import HookObserver, TrackerObserver
 from .provenance import provenance
-from .resolved import BASE, Stage
-from .sections import with_stages_resolved
+from .written import yaml
+from .written.files import require
+from .written.resolved import BASE, Stage
+from .written.sections import with_stages_resolved
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -13,12 +13,12 @@ from packaging.requirements import Requirement
 
 from rlhf_core.contract.components import KINDS
 from rlhf_core.contract.errors import RLHFError
-from rlhf_core.recipe.locate import recipe_names, resource_path
+from rlhf_core.recipe.written.locate import recipe_names, resource_path
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.registry.discovery import Plugin
 from rlhf_core.store.logprobs import cache_folder
 
-from ..amounts import size
+from ..rehearsal.amounts import size
 from .finding import Finding
 
 DISTRIBUTION = "rlhf_core"

@@ -12,8 +12,8 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 
-from ..amounts import clock, size
-from ..diagnosis import diagnose
+from ..rehearsal.amounts import clock, size
+from .diagnosis import diagnose
 from .finding import Finding
 
 TELLING = ("loss", "score", "accuracy", "kl_k3")

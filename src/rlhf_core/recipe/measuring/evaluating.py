@@ -25,15 +25,15 @@ from rlhf_core.store.atomic import write_json, write_text
 from rlhf_core.store.run import RunFolder
 from rlhf_core.training.precision import choose_device
 
-from .contents import evaluation_content
+from ..fingerprints import digest, run_fingerprint
+from ..lending import Lender, Watch, finished_model, model_folder
+from ..pages.contents import evaluation_content
+from ..written.files import require
+from ..written.resolve import read, resolve
+from ..written.resolved import BASE, Evaluate, Stage
+from ..written.sections import Section, with_stages_resolved
 from .familiarity import familiar, prompt_marks
-from .files import require
-from .fingerprints import digest, run_fingerprint
-from .lending import Lender, Watch, finished_model, model_folder
 from .partiality import warnings_of
-from .resolve import read, resolve
-from .resolved import BASE, Evaluate, Stage
-from .sections import Section, with_stages_resolved
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy

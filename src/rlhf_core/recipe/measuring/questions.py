@@ -15,11 +15,11 @@ from rlhf_core.data.report import DataReport
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.training.precision import choose_device
 
+from ..lending import Lender
+from ..rehearsal.pace import Pace, Watch
+from ..written.resolved import Evaluate, Recipe
+from ..written.sections import NAMED_BY
 from .evaluating import load_prompts
-from .lending import Lender
-from .pace import Pace, Watch
-from .resolved import Evaluate, Recipe
-from .sections import NAMED_BY
 
 CHARACTERS_PER_TOKEN = 4
 """Of English text, for judges whose tokenizer is not known here."""

@@ -9,7 +9,7 @@ from rlhf_core.evaluation.statistics import paired_difference
 from rlhf_core.report.content import ComparisonContent, EvaluationContent, Gain, StageContent
 from rlhf_core.store.run import RunFolder
 
-from .differences import differing_settings
+from ..differences import differing_settings
 
 
 def stage_content(run: RunFolder, *, name: str | None = None) -> StageContent:

@@ -17,14 +17,14 @@ from rlhf_core.store.run import RunFolder
 from rlhf_core.training.engine import Engine, steps_of
 from rlhf_core.training.microbatches import MicroBatches
 
-from .differences import differing_keys
-from .lending import Tell
+from ..differences import differing_keys
+from ..lending import Tell
+from ..measuring.questions import Questions, Unasked, judge_of, pricing
+from ..stages import Prepared, build_policy, build_reward, encode_splits, layout_note, make_engine, prepare, warnings
+from ..written.resolved import BASE, Stage
+from ..written.sections import stage_references
 from .pace import Memory, Pace, Watch, memory_before
 from .preview import ShownRow, shown_row
-from .questions import Questions, Unasked, judge_of, pricing
-from .resolved import BASE, Stage
-from .sections import stage_references
-from .stages import Prepared, build_policy, build_reward, encode_splits, layout_note, make_engine, prepare, warnings
 
 if TYPE_CHECKING:
     from rlhf_core.policy.policy import TrunkPolicy

@@ -12,12 +12,12 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 
-from .choosing import data_section
-from .node import Node, node_of
-from .resolve import read, resolve
-from .resolved import Evaluate
-from .sections import STAGE_PREFIX
-from .settings import with_settings, with_value
+from ..choosing import data_section
+from ..written.node import Node, node_of
+from ..written.resolve import read, resolve
+from ..written.resolved import Evaluate
+from ..written.sections import STAGE_PREFIX
+from ..written.settings import with_settings, with_value
 
 
 @dataclass(frozen=True, kw_only=True)

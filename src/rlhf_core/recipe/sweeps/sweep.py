@@ -13,19 +13,19 @@ from rlhf_core.registry.catalog import Catalog, default_catalog
 from rlhf_core.store.atomic import write_json
 from rlhf_core.store.run import DEFAULT_ROOT, RunFolder
 
-from .files import with_given
+from ..lending import Tell
+from ..pipeline import Session, ensure_stages, evaluate_recipe, read_ahead
+from ..provenance import command_line
+from ..written.files import with_given
+from ..written.resolve import read
+from ..written.settings import Settings, as_typed, with_settings
 from .grid import Plan, Point, plan
-from .lending import Tell
-from .pipeline import Session, ensure_stages, evaluate_recipe, read_ahead
-from .provenance import command_line
-from .resolve import read
-from .settings import Settings, as_typed, with_settings
-from .sweep_page import write_sweep_page
+from .page import write_sweep_page
 
 if TYPE_CHECKING:
     from rlhf_core.training.observers import Observer
 
-    from .resolved import Stage
+    from ..written.resolved import Stage
 
 FOLDER = "sweep"
 """In the folder of the recipe's runs: a folder per point, ``sweep.json`` and ``sweep.html``."""

@@ -18,7 +18,7 @@ from rlhf_core.training.health.text import PREFIX, text_health
 from rlhf_core.training.health.watch import Watch
 from rlhf_core.training.options import TrainingOptions
 
-from . import yaml
+from ..written import yaml
 from .oddkl import odd_kl
 
 Row = Mapping[str, Any]

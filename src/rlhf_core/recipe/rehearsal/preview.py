@@ -12,8 +12,8 @@ from rlhf_core.data.encoding import encode
 from rlhf_core.policy.policy import context_length
 from rlhf_core.registry.catalog import Catalog
 
-from .resolved import Stage
-from .stages import load_trunk, make_codec, prepare
+from ..stages import load_trunk, make_codec, prepare
+from ..written.resolved import Stage
 
 
 @dataclass(frozen=True)

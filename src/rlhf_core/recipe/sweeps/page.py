@@ -12,7 +12,7 @@ from rlhf_core.report.sweep import PointContent, Sample, SweepContent, is_score,
 from rlhf_core.store.atomic import write_text
 from rlhf_core.store.run import RunFolder
 
-from .pipeline import EVALUATION
+from ..pipeline import EVALUATION
 
 
 def write_sweep_page(folder: Path, found: Mapping[str, Any]) -> Path:

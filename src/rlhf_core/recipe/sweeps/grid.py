@@ -12,13 +12,13 @@ from typing import Any
 from rlhf_core.contract.errors import MissingComponent, Problems, RLHFError
 from rlhf_core.registry.catalog import Catalog
 
-from . import yaml
-from .completing import complete
-from .node import Keys, Node, node_of
-from .resolve import resolve
-from .resolved import Evaluate, Recipe
-from .sections import stage_references
-from .settings import keys_of, stage_index, stage_names, with_value
+from ..written import yaml
+from ..written.completing import complete
+from ..written.node import Keys, Node, node_of
+from ..written.resolve import resolve
+from ..written.resolved import Evaluate, Recipe
+from ..written.sections import stage_references
+from ..written.settings import keys_of, stage_index, stage_names, with_value
 
 FLAG = "--grid"
 

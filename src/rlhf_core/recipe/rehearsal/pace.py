@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .observing import Listener
+from ..observing import Listener
 
 if TYPE_CHECKING:
     import torch

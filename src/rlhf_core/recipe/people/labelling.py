@@ -126,14 +126,14 @@ def _sampled(run: RunFolder, baseline: str | None, tell: Callable[[str], None], 
     """Completions of both, kept as an evaluation that measures nothing."""
     if baseline is None:
         raise RLHFError(f"{run.path}: no evaluation compares it with anything; add --baseline RUN|base")
-    from .api import evaluate
+    from ..api import evaluate
 
     tell(f"no evaluation against {baseline} yet: both are asked now")
     return evaluate(run.path, baseline=baseline, evaluators=[], tell=tell, catalog=catalog).name
 
 
 def _mark(pairs: list[AskedPair]) -> str:
-    from .fingerprints import digest
+    from ..fingerprints import digest
 
     return digest([asdict(pair) for pair in pairs])[:16]
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.store.run import RunFolder
 
-from .fingerprints import run_fingerprint
-from .lending import model_folder
-from .resolve import read
-from .sections import NAMED_BY, Section, with_stages_resolved
+from ..fingerprints import run_fingerprint
+from ..lending import model_folder
+from ..written.resolve import read
+from ..written.sections import NAMED_BY, Section, with_stages_resolved
 
 _JUDGE: Final = NAMED_BY["judge"]
 _NAMES: Final = frozenset(NAMED_BY.values())

@@ -1,0 +1,1 @@
+"""From run folders to their pages and cards; `report` draws them."""

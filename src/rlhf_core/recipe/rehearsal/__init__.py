@@ -1,0 +1,1 @@
+"""What a training or an evaluation will take, told before it begins."""
