@@ -82,6 +82,15 @@ def test_rows_without_completions_are_passed_over():
     assert torch.equal(policy.score([bare, *ROWS]).logprobs, policy.score(ROWS).logprobs)
 
 
+def test_a_completion_without_tokens_has_no_numbers():
+    policy = tiny_policy()
+    rows = [Row(record_id="some", prompt=(1, 2, 3), completions=((4,), (), (5, 6)))]
+    bare = [Row(record_id="some", prompt=(1, 2, 3), completions=((4,), (5, 6)))]
+    scored, expected = policy.score(rows), policy.score(bare)
+    assert scored.mask.sum(1).tolist() == [1, 0, 2]
+    assert torch.equal(scored.logprobs[scored.mask], expected.logprobs[expected.mask])
+
+
 @pytest.mark.parametrize("lora", [LORA, None], ids=["lora", "full"])
 @pytest.mark.parametrize("layout", ["packed", "padded"])
 def test_gradients_equal_those_of_plain_calls(lora, layout):

@@ -67,7 +67,7 @@ def _row_by_row(
 
     The first completion's call does the prompt, too; the others' queries are their own tokens alone.
     """
-    pieces = [length for prompt, (first, *more) in parts for length in (prompt + first, *more)]
+    pieces = [length for prompt, (first, *more) in parts for length in (prompt + first, *filter(None, more))]
     queries, keys, values = (iter(torch.split(states, pieces)) for states in (query, key, value))
     unseen = _unseen(parts).to(query.dtype)
     room = unseen.shape[1] - unseen.shape[0]
@@ -75,7 +75,7 @@ def _row_by_row(
     for prompt, (_, *more) in parts:
         first_key, first_value = next(keys), next(values)
         outputs.append(_attend(next(queries), first_key, first_value, scale, dropout))
-        for length in more:
+        for length in filter(None, more):
             mask = unseen[:length, room - prompt : room + length]
             whole_key, whole_value = (
                 torch.cat([first[:prompt], next(own)]) for first, own in ((first_key, keys), (first_value, values))
