@@ -297,3 +297,27 @@ def test_a_tokenizer_that_adds_bos_by_itself_adds_it_once() -> None:
     tokenizer = AutoTokenizer.from_pretrained(shared("models/llama-stories260K"))
     row = TextCodec(tokenizer, PLAIN, context_length=512).encode(demonstration("Once upon", " a time"))
     assert (row.prompt[0], row.prompt.count(1), row.completions[0][-1]) == (1, 1, 2)
+
+
+def test_a_tokenizer_that_was_told_to_cut_or_fill_does_not_cut_texts() -> None:
+    codec = codec_of()
+    expected = codec.encode_text("a long enough text")
+    inner = codec.tokenizer.backend_tokenizer
+    inner.enable_truncation(3)
+    assert codec.encode_text("a long enough text") == expected
+    inner.no_truncation()
+    inner.enable_padding(length=50)
+    assert codec.encode_text("a long enough text") == expected
+
+
+def test_a_tokenizer_whose_inner_one_gives_other_tokens_is_asked_itself() -> None:
+    tokenizer = byte_tokenizer(bos=False)
+    encode = type(tokenizer).encode
+
+    class Odd(type(tokenizer)):  # type: ignore[misc]
+        def encode(self, text: str, **options: Any) -> list[int]:
+            return encode(self, text.lower(), **options)
+
+    tokenizer.__class__ = Odd
+    odd = TextCodec(tokenizer, PLAIN, context_length=100)
+    assert odd.encode_text("AbC") == TextCodec(byte_tokenizer(bos=False), PLAIN, context_length=100).encode_text("abc")

@@ -6,7 +6,8 @@ import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.contract.records import (
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 GUARD = "\ufdd0"
 """A code point that Unicode keeps out of texts. It breaks up special-token strings that users write, so that the
 tokenizer sees them as the plain text they are; the text is cut there, and the guard itself is never encoded."""
+
+
+TRIAL = " Naïve  0123 WORDS,\tand\n\nlines: 你好 🙂 "
 
 
 class Unusable(RLHFError):
@@ -105,6 +109,7 @@ class TextCodec:
         self.bos: int = self.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         self._texts = ChatTemplate(tokenizer, template) if template.chat else TextTemplate(template)
         self._adds_bos = template.bos == "always" or (template.bos == "auto" and _tokenizer_adds_bos(tokenizer))
+        self._quick = _quick(tokenizer)
         self._specials = sorted(set(tokenizer.all_special_tokens), key=len, reverse=True)
         self._completion_limit = max_completion_tokens
         room = context_length - (max_completion_tokens or 1)
@@ -206,12 +211,15 @@ class TextCodec:
         return (*self.encode_text(text), self.eos) if self.end_texts else self.encode_text(text)
 
     def _tokens(self, guarded: str) -> Tokens:
-        pieces = guarded.split(GUARD)
-        return tuple(token for piece in pieces for token in self._encode(piece))
+        return tuple(chain.from_iterable(map(self._encode, guarded.split(GUARD))))
 
     def _encode(self, text: str) -> list[int]:
-        # verbose=False: a text longer than the context is cut or dropped here, not run through the model
-        return list(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        quick = self._quick
+        # Somebody else may have told the tokenizer to cut or to fill since then.
+        if quick is not None and quick.truncation is None and quick.padding is None:
+            tokens: list[int] = quick.encode_batch_fast([text], add_special_tokens=False)[0].ids
+            return tokens
+        return _encode_plainly(self.tokenizer, text)
 
     def decode(self, tokens: Tokens) -> str:
         text = self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -262,6 +270,19 @@ class TextCodec:
         """Whether any of the texts holds the string of a special token."""
         plain = [part for text in texts for part in ((text,) if isinstance(text, str) else (t.content for t in text))]
         return any(special in text for special in self._specials for text in plain)
+
+
+def _encode_plainly(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    # verbose=False: a text longer than the context is cut or dropped here, not run through the model
+    return list(tokenizer.encode(text, add_special_tokens=False, verbose=False))
+
+
+def _quick(tokenizer: PreTrainedTokenizerBase) -> Any:
+    """The tokenizer of the package tokenizers inside, by itself half as dear; None where it does not give the same."""
+    inner = getattr(tokenizer, "backend_tokenizer", None)
+    expected = _encode_plainly(tokenizer, TRIAL)
+    alike = inner is not None and inner.encode_batch_fast([TRIAL], add_special_tokens=False)[0].ids == expected
+    return inner if alike else None
 
 
 def _tokenizer_adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -83,11 +83,21 @@ def _require_any(parts: Sequence[Sequence[Record]], names: Sequence[str], report
 def fingerprint(records: Sequence[Record]) -> str:
     """sha256 of the content of the records in order: the same data has it under another name too."""
     digest = hashlib.sha256()
+    names: dict[type[Record], list[str]] = {}
     for record in records:
-        content = dataclasses.asdict(record)
-        del content["id"]
-        digest.update(json.dumps(content, sort_keys=True, ensure_ascii=True, default=str).encode() + b"\n")
+        kind = type(record)
+        if kind not in names:
+            names[kind] = [field.name for field in dataclasses.fields(record) if field.name != "id"]
+        content = {name: getattr(record, name) for name in names[kind]}
+        digest.update(json.dumps(content, sort_keys=True, ensure_ascii=True, default=_plain).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _plain(value: object) -> object:
+    """What JSON has no name for: a message of a dialogue as its fields, anything else as it prints."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)
 
 
 def _read_all(
