@@ -33,8 +33,10 @@ WHOLE_ROWS: Final = 128
 
 def logits(model: PreTrainedModel, hidden: Tensor) -> Tensor:
     """float32 ``[N, vocabulary]`` of hidden states ``[N, hidden]``, scaled and capped as the model's type does it."""
-    values: Tensor = model.get_output_embeddings()(hidden).float() * _scale(model)
-    cap = _cap(model)
+    values: Tensor = model.get_output_embeddings()(hidden).float()
+    factor, cap = _scale(model), _cap(model)
+    if factor != 1.0:
+        values = values * factor
     return values if cap is None else cap * torch.tanh(values / cap)
 
 
