@@ -111,18 +111,16 @@ def test_steps_that_stand_still_give_the_same(name):
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
 def test_steps_that_stand_still_also_do_in_bfloat16(name):
-    """As on a GPU: stores, mask and products are of one type. Longer sums round otherwise, so a few draws may differ."""
+    """As on a GPU: stores, mask and products of one type. Longer sums round otherwise, so that a few draws differ."""
     policy = policy_of(FLAT[name]())
-    rollouts = []
-    for runner in (FlatRunner, GraphedRunner):
+
+    def drawn(runner):
         policy.__dict__["_runner"] = runner
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            rollouts.append(policy.sample(PROMPTS, SPEC, seed=2))
-    pairs = [
-        (a, b)
-        for one, other in zip(*rollouts, strict=True)
-        for a, b in zip(zip(one.completions, one.logprobs), zip(other.completions, other.logprobs), strict=True)
-    ]
+            rollouts = policy.sample(PROMPTS, SPEC, seed=2)
+        return [each for rollout in rollouts for each in zip(rollout.completions, rollout.logprobs, strict=True)]
+
+    pairs = list(zip(drawn(FlatRunner), drawn(GraphedRunner), strict=True))
     alike = [(a, b) for (tokens, a), (others, b) in pairs if tokens == others]
     assert len(alike) > 0.8 * len(pairs)
     assert all((a - b).abs().max() < 0.1 for a, b in alike)
