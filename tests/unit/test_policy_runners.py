@@ -198,6 +198,20 @@ def test_a_room_keeps_rows_in_the_order_asked_for():
 
 
 @pytest.mark.parametrize("family", [tiny_gpt2, tiny_grouped_llama, tiny_neox])
+def test_under_autocast_weights_are_rounded_once_and_to_the_same(family):
+    model = family()
+    ids = torch.arange(12)[None]
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        expected = model(ids).logits
+        with quick_linears(model, "full", rows=12):
+            assert "forward" in vars(model.get_output_embeddings())
+            found = model(ids).logits
+        assert "forward" not in vars(model.get_output_embeddings())
+    assert found.dtype == expected.dtype
+    assert (found - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+@pytest.mark.parametrize("family", [tiny_gpt2, tiny_grouped_llama, tiny_neox])
 def test_prepacked_weights_give_the_same_completions(family, monkeypatch):
     policy = policy_of(family())
     expected = policy.sample(PROMPTS, SPEC, seed=3)
