@@ -42,6 +42,7 @@ def test_help_and_listing_load_nothing_heavy(words: list[str]) -> None:
         ["train", "--algo", "ppo", "--set", "trainer.clip=1"],
         ["train", "--algo", "dpo", "--set", "training.lr=1", "--dry-run"],
         ["run", "puns", "--set", "stages.dpo.trainer.bta=1"],
+        ["sweep", "puns", "--stage", "dpo", "--grid", "trainer.bta=1,2"],
     ],
     ids=" ".join,
 )

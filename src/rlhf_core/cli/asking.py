@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from rlhf_core.contract.judge import Asked
-from rlhf_core.recipe.rehearsal.amounts import clock
+from rlhf_core.recipe.amounts import clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -61,7 +61,7 @@ def token_facts(tokens: Tokens) -> Iterator[tuple[str, str]]:
 
 
 def memory_facts(memory: Memory) -> Iterator[tuple[str, str]]:
-    from rlhf_core.recipe.rehearsal.amounts import size
+    from rlhf_core.recipe.amounts import size
 
     peak = f"{size(memory.peak)} at its peak, in a step of the longest rows"
     yield "memory", f"{peak}; {size(memory.before)} before loading (the whole process)"
@@ -70,7 +70,7 @@ def memory_facts(memory: Memory) -> Iterator[tuple[str, str]]:
 
 
 def micro_batch_facts(micro: MicroBatches) -> Iterator[tuple[str, str]]:
-    from rlhf_core.recipe.rehearsal.amounts import size
+    from rlhf_core.recipe.amounts import size
 
     bytes_each = micro.bytes_per_token
     kept = "" if bytes_each is None else f"; each keeps {size(round(bytes_each))} until its gradient"
@@ -78,7 +78,7 @@ def micro_batch_facts(micro: MicroBatches) -> Iterator[tuple[str, str]]:
 
 
 def pace_facts(pace: Pace) -> Iterator[tuple[str, str]]:
-    from rlhf_core.recipe.rehearsal.amounts import clock, size
+    from rlhf_core.recipe.amounts import clock, size
 
     yield "a step", f"{pace.step:.2f} s, {pace.tokens_per_second:,.0f} tokens/s"
     if pace.evaluations:

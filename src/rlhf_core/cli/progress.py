@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from rlhf_core.contract.health import Alarm
+from rlhf_core.recipe.amounts import clock
 from rlhf_core.recipe.observing import Listener
-from rlhf_core.recipe.rehearsal.amounts import clock
 from rlhf_core.recipe.written.resolved import Stage
 from rlhf_core.training.outcome import Outcome
 

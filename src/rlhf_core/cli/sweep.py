@@ -39,19 +39,21 @@ def command(
     told, and the others go on. The same command goes on with a sweep that was stopped. Table, frontier of score against
     KL, samples and alarms are in sweep/sweep.html of the folder, the numbers in sweep.json beside it.
     """
-    from rlhf_core.recipe.pipeline import Session
     from rlhf_core.recipe.sweeps.grid import axes_of, plan
-    from rlhf_core.recipe.sweeps.sweep import run_plan
     from rlhf_core.recipe.written.files import told_apart, with_given
     from rlhf_core.recipe.written.resolve import read
     from rlhf_core.recipe.written.settings import with_settings
 
-    from .asking import watched
-    from .progress import listeners
-
     recipe = with_settings(with_given(read(recipes), *told_apart(data)), settings)
     planned = plan(recipe, setup.catalog, axes_of(grid), seed_numbers(seeds), stage=stage)
     root = Path(output) if output else Path("runs") / planned.recipe
+    # Only now, as in `rlhf run`.
+    from rlhf_core.recipe.pipeline import Session
+    from rlhf_core.recipe.sweeps.sweep import run_plan
+
+    from .asking import watched
+    from .progress import listeners
+
     with watched() as asked:
         result = run_plan(planned, Session(setup.catalog, root, setup.command, click.echo, listeners, asked=asked))
     if result.stopped:

@@ -10,6 +10,8 @@ from typing import Any
 from ..contract.errors import RLHFError
 from .atomic import write_text
 
+MEND = "delete the line or restore the file"
+
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """One write for all rows, so that a crash leaves at most the last line cut."""
@@ -26,7 +28,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     complete = path.read_text("utf-8").rpartition("\n")[0]
-    return [_parse(path, number, line) for number, line in enumerate(complete.split("\n"), 1) if line]
+    return [parse(path, number, line, mend=MEND) for number, line in enumerate(complete.split("\n"), 1) if line]
 
 
 def keep(path: Path, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
@@ -36,11 +38,12 @@ def keep(path: Path, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
+def parse(path: Path, number: int, line: str, *, mend: str) -> dict[str, Any]:
+    """Raises: RLHFError naming file and line, with the mend where it is no JSON."""
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise RLHFError(f"{path}:{number}: not JSON ({error.msg}); delete the line or restore the file") from error
+        raise RLHFError(f"{path}:{number}: not JSON ({error.msg}); {mend}") from error
     if not isinstance(row, dict):
         raise RLHFError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
     return row

@@ -18,7 +18,7 @@ from rlhf_core.registry.catalog import Catalog
 from rlhf_core.registry.discovery import Plugin
 from rlhf_core.store.logprobs import cache_folder
 
-from ..rehearsal.amounts import size
+from ..amounts import size
 from .finding import Finding
 
 DISTRIBUTION = "rlhf_core"

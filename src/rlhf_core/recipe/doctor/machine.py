@@ -15,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 
 from rlhf_core.training.memory import available_memory
 
-from ..rehearsal.amounts import GIB, size
+from ..amounts import GIB, size
 from .finding import Finding
 
 LOW_MEMORY = 2 * GIB

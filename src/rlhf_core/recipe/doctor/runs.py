@@ -12,7 +12,7 @@ from rlhf_core.contract.errors import RLHFError
 from rlhf_core.registry.catalog import Catalog
 from rlhf_core.store.run import RunFolder
 
-from ..rehearsal.amounts import clock, size
+from ..amounts import clock, size
 from .diagnosis import diagnose
 from .finding import Finding
 

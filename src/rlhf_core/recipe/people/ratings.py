@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from rlhf_core.contract.errors import RLHFError
 from rlhf_core.evaluation.people import Rating, Statistics, figures
+from rlhf_core.store import lines
 
 COLUMNS: Final = ("item", "rater", "rating")
 
@@ -49,13 +49,7 @@ def _numbered(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise RLHFError(f"{path}:{number}: not JSON ({error.msg}); a table is named .csv") from error
-            if not isinstance(row, dict):
-                raise RLHFError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
-            yield number, row
+            yield number, lines.parse(path, number, line, mend="a table is named .csv")
 
 
 def _rating(path: Path, number: int, row: Mapping[str, Any]) -> Rating:
