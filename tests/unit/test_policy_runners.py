@@ -140,6 +140,15 @@ def test_a_recording_that_fails_or_differs_is_not_used(fault, monkeypatch):
     assert choose_runner(tiny_gpt2()) is FlatRunner
 
 
+def test_rounding_by_autocast_is_no_reason_to_turn_a_runner_down_and_hides_no_fault(monkeypatch):
+    monkeypatch.setattr(runner_choice, "QUICKEST_FIRST", {"cpu": (GraphedRunner, FlatRunner)})
+    advance = GraphedRunner.advance
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert choose_runner(tiny_gpt2()) is GraphedRunner
+        monkeypatch.setattr(GraphedRunner, "advance", lambda runner, tokens: 1.003 * advance(runner, tokens))
+        assert choose_runner(tiny_gpt2()) is FlatRunner
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are CUDA's")
 def test_a_gpu_repeats_recorded_steps():
     model = tiny_gpt2().to("cuda")
